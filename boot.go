@@ -1,0 +1,52 @@
+package sysctl
+
+import (
+	"net/netip"
+	"os"
+)
+
+// Boot is everything the runtime needs to know to start an instance: decided by the manager, rendered
+// and carried out by manager/lxc. Nothing in it is a liblxc key.
+type Boot struct {
+	Instance    int64
+	Name        string
+	RunID       string // names this one run; the post-stop hook is guarded by it
+	Hostname    string
+	Arch        string // of the guest: amd64, i386, …
+	IDMap       IDMap
+	Environment map[string]string
+	Memory      int64  // bytes, 0: no limit
+	CPUs        string // kernel list format, "": no limit
+	Processes   int64  // 0: no limit
+	Disks       []Disk
+	NICs        []BootNIC
+	Settle      []string // command the post-stop hook runs; "": none
+}
+
+// BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the
+// guest cannot configure itself (an unknown guest).
+type BootNIC struct {
+	Type     string // veth, macvlan
+	Link     string // bridge, or parent interface
+	HostName string // of the host end of a veth
+	Name     string // inside the guest
+	MAC      string
+	MTU      int
+	// Addresses, Gateway4 and Gateway6 are empty when the guest's own files configure it.
+	Addresses []netip.Prefix
+	Gateway4  netip.Addr
+	Gateway6  netip.Addr
+}
+
+// Command is one program to run inside a running instance.
+type Command struct {
+	Argv   []string // Argv[0] is looked up in Env's PATH inside the guest
+	Env    []string // the whole environment
+	Cwd    string
+	UID    int
+	GID    int
+	Groups []int
+	Stdin  *os.File
+	Stdout *os.File
+	Stderr *os.File
+}

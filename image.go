@@ -1,0 +1,45 @@
+package sysctl
+
+import "time"
+
+// Image is an immutable root filesystem with metadata: an ordered list of layers.
+type Image struct {
+	ID          string    `json:"id"`      // hexadecimal sha256 over the layer ids, see ImageID
+	Aliases     []string  `json:"aliases"` // sorted
+	Layers      []string  `json:"layers"`  // Layer.ID, lowest first
+	Arch        string    `json:"architecture"`
+	Guest       Guest     `json:"guest"`
+	Description string    `json:"description"`
+	Template    string    `json:"template"` // recipe it was built from, or ""
+	Source      string    `json:"source"`   // where it came from, for people
+	Size        int64     `json:"size"`     // bytes of all layers
+	Created     time.Time `json:"created_at"`
+}
+
+// Layer is one read-only directory tree.
+type Layer struct {
+	ID      string    `json:"id"`   // hexadecimal sha256 of its content (storage.Digest), or random for a sealed upper
+	Size    int64     `json:"size"` // bytes of its files
+	Created time.Time `json:"created_at"`
+}
+
+// Guest is the OS found in a tree: detected, never trusted from a name. Empty fields are unknown.
+type Guest struct {
+	Family      string   `json:"family"`      // debian, rhel, suse, alpine, arch, gentoo, slackware, void
+	ID          string   `json:"id"`          // debian, ubuntu, centos, …
+	Version     string   `json:"version"`     // "12", "7", "14.04"
+	Name        string   `json:"name"`        // for people: "Debian GNU/Linux 12 (bookworm)"
+	Arch        string   `json:"arch"`        // amd64, i386, arm64
+	Bits        int      `json:"bits"`        // ELF class of its init
+	Init        string   `json:"init"`        // systemd, sysvinit, upstart, busybox, openrc, runit, finit, bsd
+	InitVersion string   `json:"initVersion"` // "252"
+	Libc        string   `json:"libc"`        // glibc, musl, uclibc
+	LibcVersion string   `json:"libcVersion"` // "2.36"
+	Renderer    string   `json:"renderer"`    // ifupdown, networkd, …: whose files configure its network
+	Dialect     string   `json:"dialect"`     // of the renderer
+	Packages    string   `json:"packages"`    // dpkg, rpm, apk, pacman
+	Evidence    []string `json:"evidence"`    // "/etc/os-release: ID=debian", …
+}
+
+// Known reports whether enough is known of the guest to write into its tree.
+func (g Guest) Known() bool { return g.ID != "" && g.Init != "" }

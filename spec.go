@@ -1,0 +1,65 @@
+package sysctl
+
+import "time"
+
+// Spec is an instance's configuration, merged from its profiles and its own keys, and typed.
+type Spec struct {
+	Privileged  bool
+	Environment map[string]string // environment.* : what init and exec see
+	User        map[string]string // user.*
+	Memory      Memory
+	CPU         CPU
+	Processes   int64 // 0: no limit
+	Autostart   Autostart
+	Disks       []Disk
+	NICs        []NICSpec
+}
+
+// Memory is limits.memory: bytes, or a percentage of the host's memory. Both 0: no limit.
+type Memory struct {
+	Bytes   int64
+	Percent int
+}
+
+// CPU is limits.cpu: a number of CPUs, or a set in kernel list format ("0-2,5"). Zero: no limit.
+type CPU struct {
+	Count int
+	Set   string
+}
+
+// Autostart is boot.autostart and its ordering.
+type Autostart struct {
+	Enabled  bool
+	Priority int           // higher starts first
+	Delay    time.Duration // waited after starting it before the next priority
+}
+
+// Disk is a disk device: a host path bound into the guest.
+type Disk struct {
+	Device   string
+	Source   string // absolute host path
+	Path     string // absolute path in the guest
+	ReadOnly bool
+	Optional bool // a missing source is not an error
+}
+
+// NICSpec is a nic device, before addresses are claimed.
+type NICSpec struct {
+	Device  string
+	Network string // managed network, or "" with Parent set
+	Parent  string // existing host bridge (nictype=bridged) or interface (nictype=macvlan)
+	Type    string // bridged, macvlan
+	Name    string // inside the guest
+	MAC     string
+	IPv4    string // address, "" = allocate, "none"
+	IPv6    string
+	MTU     int
+}
+
+// Profile is a named piece of instance configuration.
+type Profile struct {
+	Name        string            `json:"name"`
+	Description string            `json:"description"`
+	Config      map[string]string `json:"config"`
+	Devices     map[string]Device `json:"devices"`
+}

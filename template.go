@@ -1,0 +1,26 @@
+package sysctl
+
+// Template is a recipe for a base OS, as listed to people. How it is written and built belongs to
+// the room templates.
+type Template struct {
+	Name        string   `json:"name"`
+	Aliases     []string `json:"aliases"`
+	Description string   `json:"description"`
+	Family      string   `json:"family"`
+	Version     string   `json:"version"`
+	Arch        []string `json:"architectures"`
+	EOL         string   `json:"eol"`    // YYYY-MM-DD, or ""
+	Origin      string   `json:"origin"` // "built-in", or the path of the user's file
+}
+
+// Progress receives what a long piece of work is doing: a step for people and, where they are known,
+// how much of how much is done (bytes or entries; 0 of 0 = unknown). It may be called often and
+// must not block. A nil Progress is valid and silent: call it through Report.
+type Progress func(step string, done, total int64)
+
+// Report calls p unless it is nil.
+func (p Progress) Report(step string, done, total int64) {
+	if p != nil {
+		p(step, done, total)
+	}
+}
