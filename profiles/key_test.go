@@ -1,0 +1,160 @@
+package profiles_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/profiles"
+)
+
+// values has, for every config key and device option, values that are right and values that are wrong
+// with a part of the message. TestTableIsCovered fails when one is missing here.
+var values = map[string]struct {
+	good []string
+	bad  map[string]string
+}{
+	"boot.autostart": {[]string{"", "true", "false", "1", "0", "yes", "off", "True"},
+		map[string]string{"maybe": `write "true" or "false"`, " true": "neither", "2": "neither"}},
+	"boot.autostart.delay": {[]string{"", "0", "5", "4294967295"},
+		map[string]string{"-1": "whole number", "5s": "number of seconds", "1.5": "number of seconds", "4294967296": "4294967295"}},
+	"boot.autostart.priority": {[]string{"", "0", "10", "-3"},
+		map[string]string{"high": "not a priority", "1e3": "not a priority", "99999999999999999999": "not a priority"}},
+	"environment.LANG": {[]string{"", "de_DE.UTF-8", "two\nlines", "a=b"},
+		map[string]string{"a\x00b": "NUL", "\xff": "UTF-8"}},
+	"limits.cpu": {[]string{"", "1", "4", "0-3,5", "1-1", "3,1,2", "0,0", "8190-8191"},
+		map[string]string{"0": "number of CPUs", "-1": "set of CPUs", "two": "number of CPUs", "3-1": `write "1-3"`, "1,": "set of CPUs",
+			"0-9999": "set of CPUs", "0-8192": "cannot exist", "+2": "number of CPUs", "1-2-3": "set of CPUs", "8193": "number of CPUs", "50%": "number of CPUs"}},
+	"limits.memory": {[]string{"", "1", "512MiB", "2GB", "1%", "100%", "1024kB"},
+		map[string]string{"0": "no memory", "0GiB": "no memory", "0%": "share", "101%": "share", "12Q": "12Q", "512m": `did you mean "512MiB"`,
+			"1.5GiB": "whole number", "-1": "not a size", "%": "share", "1 GiB": "not a size", "9999999999TiB": "too large", "-5%": "share"}},
+	"limits.processes": {[]string{"", "1", "2000", "4194304"},
+		map[string]string{"0": "whole number from 1", "-5": "number of processes", "4194305": "to 4194304", "many": "number of processes"}},
+	"security.privileged": {[]string{"", "true", "no"}, map[string]string{"yep": "neither"}},
+	"user.note":           {[]string{"", "anything at all", "a: b\n"}, map[string]string{"\x00": "NUL"}},
+
+	"disk type":     {[]string{"disk"}, map[string]string{"nic": `"disk"`}},
+	"disk source":   {[]string{"/srv/data", "/", "/a b"}, map[string]string{"srv": `"/srv"`, "/a/../b": `"/b"`, "/a\nb": "control character", "/\xff": "UTF-8"}},
+	"disk path":     {[]string{"/mnt", "/"}, map[string]string{"mnt/x": `"/mnt/x"`, "/..": `".."`}},
+	"disk readonly": {[]string{"", "true", "0"}, map[string]string{"ro": "neither"}},
+	"disk optional": {[]string{"", "true", "false"}, map[string]string{"x": "neither"}},
+	"disk pool":     {[]string{"", "default"}, map[string]string{"a b": "pool name"}},
+
+	"nic type":         {[]string{"nic"}, map[string]string{"disk": `"nic"`}},
+	"nic network":      {[]string{"", "sysbr0"}, map[string]string{"a/b": "must not contain", "sixteencharacter": "16 characters"}},
+	"nic parent":       {[]string{"", "eth0", "eth0.100", "br-lan"}, map[string]string{"eth 0": "must not contain", "..": "cannot be"}},
+	"nic name":         {[]string{"", "eth0", "lan"}, map[string]string{"lo": "reserved", "all": "reserved", "a:b": "must not contain", "ü": "must not contain"}},
+	"nic nictype":      {[]string{"", "bridged", "macvlan"}, map[string]string{"bridge": `"bridged" or "macvlan"`, "routed": "not a nictype"}},
+	"nic hwaddr":       {[]string{"", "00:16:3e:12:34:56", "00-16-3E-12-34-56"}, map[string]string{"00:16:3e": "six bytes", "01:00:5e:00:00:01": "multicast", "00:00:00:00:00:00": "zeros", "x": "six bytes", "00:16:3e:12:34:56:78:9a": "six bytes"}},
+	"nic ipv4.address": {[]string{"", "none", "10.0.3.10"}, map[string]string{"10.0.3.0/24": "prefix length", "10.0.3": "not an IPv4 address", "fd42::1": "not an IPv4", "fd42::/64": "not an IPv4", "0.0.0.0": "cannot be", "127.0.0.1": "cannot be", "224.0.0.1": "cannot be", "255.255.255.255": "cannot be", "dhcp": `"none"`}},
+	"nic ipv6.address": {[]string{"", "none", "fd42::10"}, map[string]string{"fd42::1/64": `write "fd42::1"`, "10.0.3.10": "not an IPv6", "::ffff:10.0.3.10": "not an IPv6", "fe80::1%eth0": "not an IPv6", "::": "cannot be", "::1": "cannot be", "ff02::1": "cannot be"}},
+	"nic mtu":          {[]string{"", "68", "1500", "65535"}, map[string]string{"67": "from 68", "65536": "to 65535", "big": "not an MTU", "-1": "not an MTU"}},
+	"none type":        {[]string{"none"}, map[string]string{"nic": `"none"`}},
+}
+
+func testKey(t *testing.T, name string, k profiles.Key) {
+	for _, v := range values[name].good {
+		if err := k.Check(v); err != nil {
+			t.Errorf("%s=%q is right, but: %v", name, v, err)
+		}
+	}
+	for v, part := range values[name].bad {
+		err := k.Check(v)
+		switch {
+		case err == nil:
+			t.Errorf("%s=%q is wrong, but was accepted", name, v)
+		case sysctl.KindOf(err) != sysctl.Invalid:
+			t.Errorf("%s=%q: kind %s, want invalid", name, v, sysctl.KindOf(err))
+		case !strings.Contains(err.Error(), part):
+			t.Errorf("%s=%q: message %q lacks %q", name, v, err, part)
+		}
+	}
+	if err := k.Check(k.Example); err != nil || k.Example == "" {
+		t.Errorf("%s: its example %q is wrong: %v", name, k.Example, err)
+	}
+	for _, v := range k.Values {
+		if err := k.Check(v); err != nil {
+			t.Errorf("%s: its listed value %q is wrong: %v", name, v, err)
+		}
+	}
+	if k.Doc == "" || k.Type == "" || strings.Contains(k.Doc, "\n") {
+		t.Errorf("%s: type %q, doc %q: both must be there, in one line", name, k.Type, k.Doc)
+	}
+}
+
+func TestKeyValues(t *testing.T) {
+	for name := range values {
+		if kind, option, ok := strings.Cut(name, " "); ok {
+			testKey(t, name, deviceOption(t, kind, option))
+			continue
+		}
+		k, ok := profiles.Lookup(name)
+		if !ok {
+			t.Errorf("Lookup(%q) finds nothing", name)
+			continue
+		}
+		testKey(t, name, k)
+	}
+}
+
+func deviceOption(t *testing.T, kind, option string) profiles.Key {
+	t.Helper()
+	for _, d := range profiles.DeviceTypes() {
+		for _, o := range d.Options {
+			if d.Type == kind && o.Name == option {
+				return o
+			}
+		}
+	}
+	t.Fatalf("there is no option %s of a %s device", option, kind)
+	return profiles.Key{}
+}
+
+func TestTableIsCovered(t *testing.T) {
+	wild := map[string]string{"environment.*": "environment.LANG", "user.*": "user.note"}
+	for _, k := range profiles.Keys() {
+		name := k.Name
+		if k.Wildcard() {
+			name = wild[name]
+		}
+		if len(values[name].bad) == 0 {
+			t.Errorf("no values are tested for %s", k.Name)
+		}
+	}
+	for _, d := range profiles.DeviceTypes() {
+		for _, o := range d.Options {
+			if len(values[d.Type+" "+o.Name].bad) == 0 {
+				t.Errorf("no values are tested for option %s of a %s device", o.Name, d.Type)
+			}
+		}
+		if !slices.IsSortedFunc(d.Options, byName) {
+			t.Errorf("options of %s are not sorted", d.Type)
+		}
+	}
+	if !slices.IsSortedFunc(profiles.Keys(), byName) {
+		t.Error("Keys is not sorted")
+	}
+}
+
+func byName(a, b profiles.Key) int { return strings.Compare(a.Name, b.Name) }
+
+func TestLookup(t *testing.T) {
+	for name, want := range map[string]string{
+		"limits.memory": "limits.memory", "environment.LANG": "environment.*", "environment.*": "environment.*",
+		"user.a.b.c": "user.*", "environment.": "", "environment": "", "limits.memory.": "", "limits": "", "": "", "users.x": "",
+	} {
+		k, ok := profiles.Lookup(name)
+		if k.Name != want || ok != (want != "") {
+			t.Errorf("Lookup(%q) = %q, %v; want %q", name, k.Name, ok, want)
+		}
+	}
+}
+
+func TestLive(t *testing.T) {
+	for _, k := range profiles.Keys() {
+		if want := k.Name != "security.privileged"; k.Live != want {
+			t.Errorf("%s: Live is %v", k.Name, k.Live)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package profiles
+
+import (
+	"strconv"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// The limits of an MTU: the least IPv4 can do with, and the most a veth takes.
+const (
+	minMTU = 68
+	maxMTU = 65535
+)
+
+// nicFields is the table of options of nic devices.
+func nicFields() []field[sysctl.NICSpec] {
+	return append(nicLinkFields(), field[sysctl.NICSpec]{
+		Key: Key{Name: "hwaddr", Type: "hardware address", Default: "made up", Example: "00:16:3e:12:34:56",
+			Doc: "Hardware (MAC) address."},
+		set: func(n *sysctl.NICSpec, _, v string) (err error) {
+			n.MAC, err = parseMAC(v)
+			return err
+		},
+	}, field[sysctl.NICSpec]{
+		Key: Key{Name: "ipv4.address", Type: "address", Default: "allocated", Example: "10.0.3.10",
+			Doc: "IPv4 address, without a prefix length; `none` for no IPv4."},
+		set: func(n *sysctl.NICSpec, _, v string) (err error) {
+			n.IPv4, err = parseAddress(v, "IPv4", "10.0.3.10")
+			return err
+		},
+	}, field[sysctl.NICSpec]{
+		Key: Key{Name: "ipv6.address", Type: "address", Default: "allocated", Example: "fd42::10",
+			Doc: "IPv6 address, without a prefix length; `none` for no IPv6."},
+		set: func(n *sysctl.NICSpec, _, v string) (err error) {
+			n.IPv6, err = parseAddress(v, "IPv6", "fd42::10")
+			return err
+		},
+	}, field[sysctl.NICSpec]{
+		Key: Key{Name: "mtu", Type: "integer", Default: "the network's", Example: "1400",
+			Doc: "Largest packet in bytes."},
+		set: func(n *sysctl.NICSpec, _, v string) error {
+			mtu, err := strconv.ParseUint(v, 10, 16)
+			if err != nil || mtu < minMTU {
+				return bad(`%q is not an MTU: write a whole number from %d to %d, such as "1400"`, v, minMTU, maxMTU)
+			}
+			n.MTU = int(mtu)
+			return nil
+		},
+	})
+}
+
+// nicLinkFields is the part of the table that says what a nic hangs on.
+func nicLinkFields() []field[sysctl.NICSpec] {
+	interfaceField := func(k Key, at func(*sysctl.NICSpec) *string) field[sysctl.NICSpec] {
+		return field[sysctl.NICSpec]{Key: k, set: func(n *sysctl.NICSpec, _, v string) error {
+			if err := checkInterface(v); err != nil {
+				return err
+			}
+			*at(n) = v
+			return nil
+		}}
+	}
+	return []field[sysctl.NICSpec]{
+		typeField[sysctl.NICSpec](typeNIC),
+		interfaceField(Key{Name: "network", Type: "network", Example: "sysbr0",
+			Doc: "Managed network it is on. Not together with `nictype` and `parent`."},
+			func(n *sysctl.NICSpec) *string { return &n.Network }),
+		interfaceField(Key{Name: "parent", Type: "interface", Example: "eth0",
+			Doc: "Interface of the host: a bridge for `bridged`, a network card or the like for `macvlan`."},
+			func(n *sysctl.NICSpec) *string { return &n.Parent }),
+		interfaceField(Key{Name: "name", Type: "interface", Default: "the device's name", Example: "eth0",
+			Doc: "Name of the interface inside the guest."},
+			func(n *sysctl.NICSpec) *string { return &n.Name }),
+		{
+			Key: Key{Name: "nictype", Type: "choice", Example: "macvlan", Values: []string{"bridged", "macvlan"},
+				Doc: "How it hangs on `parent`: `bridged` (a port of an existing bridge) or `macvlan` (an address of its own on a network card)."},
+			set: func(n *sysctl.NICSpec, _, v string) error {
+				if v != "bridged" && v != "macvlan" {
+					return bad(`%q is not a nictype: write "bridged" or "macvlan"`, v)
+				}
+				n.Type = v
+				return nil
+			},
+		},
+	}
+}
+
+// addNIC parses one nic device into the spec. Errors are added under "devices.NAME.OPTION".
+func addNIC(spec *sysctl.Spec, name string, d sysctl.Device, errs *sysctl.FieldErrors) {
+	prefix := "devices." + name + "."
+	n := sysctl.NICSpec{Device: name}
+	fill(&n, nicFields(), "option of a nic", prefix, d, errs)
+	// What is there is asked of d, not of n: a bad value is not a missing one.
+	switch network, nictype, parent := d["network"] != "", d["nictype"] != "", d["parent"] != ""; {
+	case network && nictype:
+		errs.Add(prefix+"nictype", "cannot stand beside network, which says it already: unset one of the two")
+	case network && parent:
+		errs.Add(prefix+"parent", "cannot stand beside network, which says it already: unset one of the two")
+	case !network && !nictype && !parent:
+		errs.Add(prefix+"network", "is missing: name a managed network, or set nictype and parent")
+	case !network && !nictype:
+		errs.Add(prefix+"nictype", `is missing: write "bridged" or "macvlan"`)
+	case !network && !parent:
+		errs.Add(prefix+"parent", "is missing: name the host's interface that the %s nic hangs on", d["nictype"])
+	}
+	if n.Network != "" {
+		n.Type = "bridged"
+	}
+	if d["name"] == "" {
+		n.Name = name
+		if err := checkInterface(name); err != nil {
+			errs.Add(prefix+"name", "is missing, and the device's name will not do: %s", err)
+		}
+	}
+	if n.Name == "" {
+		return // a bad name has been reported, and is not compared
+	}
+	spec.NICs = append(spec.NICs, n)
+	unique(spec.NICs, func(n sysctl.NICSpec) string { return n.Name }, func(n sysctl.NICSpec) string { return n.Device },
+		prefix+"name", "the interface", errs)
+}

@@ -1,0 +1,88 @@
+package profiles
+
+import (
+	"fmt"
+	"strings"
+)
+
+// unknown says that there is no such key, and which one was meant; where none comes close, it lists them.
+func unknown(noun, name string, known []Key) string {
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = k.Name
+	}
+	if s := suggest(name, names); s != "" {
+		return fmt.Sprintf("unknown %s: did you mean %s?", noun, s)
+	}
+	return fmt.Sprintf("unknown %s: there are %s", noun, list(names))
+}
+
+// suggest returns the known name that was probably meant, or "": the nearest by edits, within a
+// quarter of what was typed; else the first one that has it as a part ("memory" in "limits.memory").
+func suggest(name string, known []string) string {
+	if len(name) > 64 {
+		return "" // nobody mistypes that, and edits are quadratic
+	}
+	candidates := make([]string, len(known))
+	for i, k := range known {
+		candidates[i] = spellOut(k, name)
+	}
+	best, least := "", 2+len(name)/4
+	for _, c := range candidates {
+		if d := edits(strings.ToLower(name), strings.ToLower(c)); d < least {
+			best, least = c, d
+		}
+	}
+	if best != "" {
+		return best
+	}
+	for _, c := range candidates {
+		if len(name) >= 3 && strings.Contains(c, strings.ToLower(name)) {
+			return c
+		}
+	}
+	return ""
+}
+
+// spellOut replaces the star of a wildcard by what name has after its first dot.
+func spellOut(key, name string) string {
+	prefix, ok := strings.CutSuffix(key, "*")
+	if !ok {
+		return key
+	}
+	_, rest, _ := strings.Cut(name, ".")
+	if rest == "" {
+		rest = "NAME"
+	}
+	return prefix + rest
+}
+
+// edits is the Levenshtein distance in bytes.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// list joins names for a sentence: "a, b and c".
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
