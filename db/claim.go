@@ -1,0 +1,129 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// Claim is what a new instance asks for.
+type Claim struct {
+	// Instance gives name, image, template, layers, guest, profiles, configuration, devices, the ephemeral bit
+	// and, unless it is zero, the time of creation. ID, Ready, IDMap, NICs and LastStarted are not read.
+	Instance sysctl.Instance
+	IDs      *IDBlock // nil: privileged
+	NICs     []ClaimNIC
+	MAC      MACFunc // for NICs without a MAC; nil: they get none
+}
+
+// IDBlock is where an instance's range of host ids is taken from: Base+k*Size for k < Count.
+type IDBlock struct {
+	Base, Size uint32
+	Count      int
+}
+
+// MACFunc derives the MAC of a NIC that was given none.
+type MACFunc func(id int64, device string) string
+
+// ClaimInstance makes the row of a new instance with everything it claims: name, id range, addresses. It returns
+// the complete instance, which is not ready. The kind is Exists where the name, an address or a MAC is
+// taken (the message says by whom), NotFound where a layer, profile or network is absent, NoSpace
+// where no id range is left, Invalid where a profile or device is listed twice, an address is of the other
+// family or the id block is empty; pickers add their own. Pickers and MAC run inside the transaction: they
+// must not use the DB and must not take long.
+//
+// The image need not exist any more: layers are what an instance needs.
+func (d *DB) ClaimInstance(ctx context.Context, c Claim) (inst sysctl.Instance, err error) {
+	err = d.write(ctx, func(t *tx) error {
+		id, err := t.insertInstance(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := t.setConfiguration(ctx, "instance", id, c.Instance.Config, c.Instance.Devices); err != nil {
+			return err
+		}
+		if err := t.setProfiles(ctx, id, c.Instance.Profiles); err != nil {
+			return err
+		}
+		for i, layer := range c.Instance.Layers {
+			if err := t.hasLayer(ctx, layer); err != nil {
+				return err
+			}
+			if err := t.exec(ctx, "INSERT INTO instance_layers VALUES (?, ?, ?)", id, i, layer); err != nil {
+				return err
+			}
+		}
+		if err := t.claimNICs(ctx, id, c.NICs, c.MAC); err != nil {
+			return err
+		}
+		inst, err = instanceByID(ctx, t, id)
+		return err
+	})
+	if err != nil {
+		return sysctl.Instance{}, err
+	}
+	return inst, nil
+}
+
+// insertInstance makes the row itself, with its id range.
+func (t *tx) insertInstance(ctx context.Context, c Claim) (int64, error) {
+	inst := c.Instance
+	if err := t.nameFree(ctx, inst.Name, 0); err != nil {
+		return 0, err
+	}
+	var base, size sql.NullInt64
+	if c.IDs != nil {
+		r, err := t.freeRange(ctx, *c.IDs)
+		if err != nil {
+			return 0, err
+		}
+		base = sql.NullInt64{Int64: int64(r.Base), Valid: true}
+		size = sql.NullInt64{Int64: int64(r.Size), Valid: true}
+	}
+	guest, err := guestText(inst.Guest)
+	if err != nil {
+		return 0, err
+	}
+	res, err := t.ExecContext(ctx, `INSERT INTO instances
+		(name, ready, ephemeral, image_id, image, template, guest, id_base, id_size, created)
+		VALUES (?1, 0, ?2, ?3, (SELECT id FROM images WHERE id = ?3), ?4, ?5, ?6, ?7, ?8)`,
+		inst.Name, inst.Ephemeral, inst.Image, inst.Template, guest, base, size, nanos(t.orNow(inst.Created)))
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// freeRange returns the lowest range of the block that overlaps with no instance's, whichever block that
+// one's came from.
+func (t *tx) freeRange(ctx context.Context, b IDBlock) (sysctl.IDMap, error) {
+	// The highest id of all, 2^32-1, is no id: to chown and setresuid it means "leave as it is".
+	const end = 1<<32 - 1
+	size := uint64(b.Size)
+	if size == 0 || b.Count <= 0 || uint64(b.Base)+size > end {
+		return sysctl.IDMap{}, sysctl.E(sysctl.Invalid, "id block of %d ranges of %d ids from %d has no range", b.Count, b.Size, b.Base)
+	}
+	next := uint64(b.Base) // the lowest range that may still be free
+	last := min(next+uint64(b.Count-1)*size, end-size)
+	err := each(ctx, t, "SELECT id_base, id_base + id_size FROM instances WHERE id_base IS NOT NULL ORDER BY id_base", nil,
+		func(rows *sql.Rows) error {
+			var from, to uint64
+			if err := rows.Scan(&from, &to); err != nil {
+				return err
+			}
+			if from < next+size && next < to {
+				k := (to - uint64(b.Base) + size - 1) / size // the first range that begins at or after to
+				next = uint64(b.Base) + k*size
+			}
+			return nil
+		})
+	if err != nil {
+		return sysctl.IDMap{}, err
+	}
+	if next > last {
+		return sysctl.IDMap{}, sysctl.E(sysctl.NoSpace, "no range of %d ids is left of the %d from %d on", b.Size, b.Count, b.Base).
+			WithHint("sysctl delete NAME, or configure more id ranges")
+	}
+	return sysctl.IDMap{Base: uint32(next), Size: b.Size}, nil
+}
