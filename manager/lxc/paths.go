@@ -1,0 +1,69 @@
+package lxc
+
+import (
+	"path/filepath"
+	"strconv"
+)
+
+// Paths names every file and cgroup of an environment's runs. Instances are named by id, so that a
+// rename touches none of them.
+type Paths struct {
+	Run    string // SYSCTL_RUN_DIR
+	Cgroup string // directory in every cgroup hierarchy that holds this environment's cgroups: "sysctl", "sysctl2"
+}
+
+// Dir is an instance's run directory: absent when nothing of it runs. Guarded by the instance's lock.
+func (p Paths) Dir(id int64) string {
+	return filepath.Join(p.Run, "instances", strconv.FormatInt(id, 10))
+}
+
+// lxcPath is liblxc's lxcpath, in every environment: it is only a part of the names of liblxc's command
+// sockets, as nothing is ever configured under it. liblxc wants the guest's root user to be able to enter
+// it, which SYSCTL_RUN_DIR may not allow.
+const lxcPath = "/run/sysctl-lxc"
+
+// rootDir is where every keeper attaches its instance's root, each in its own mount namespace: for
+// everybody else it is an empty directory. It must not be an lxcpath: liblxc would read a
+// configuration that the guest wrote.
+const rootDir = lxcPath + "/root"
+
+// RunFile holds the Run as JSON.
+func (p Paths) RunFile(id int64) string { return filepath.Join(p.Dir(id), "run.json") }
+
+// Marker exists while nobody has settled the run: the post-stop hook looks for it.
+func (p Paths) Marker(id int64) string { return filepath.Join(p.Dir(id), "unsettled") }
+
+// Log is liblxc's log of the newest start.
+func (p Paths) Log(id int64) string {
+	return filepath.Join(p.Run, "log", strconv.FormatInt(id, 10)+".lxc")
+}
+
+// ConsoleLog is what the guest wrote to its console (at most 1 MiB, one rotated).
+func (p Paths) ConsoleLog(id int64) string {
+	return filepath.Join(p.Run, "log", strconv.FormatInt(id, 10)+".console")
+}
+
+// Seccomp is the profile every instance has.
+func (p Paths) Seccomp() string { return filepath.Join(p.Run, "seccomp") }
+
+// PayloadCgroup and MonitorCgroup are relative to each hierarchy's root.
+func (p Paths) PayloadCgroup(id int64) string {
+	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/guest"
+}
+
+func (p Paths) MonitorCgroup(id int64) string {
+	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/monitor"
+}
+
+// PivotCgroup is where liblxc 5 parks a monitor that is about to exit (lxc.cgroup.dir.monitor.pivot).
+func (p Paths) PivotCgroup(id int64) string {
+	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/pivot"
+}
+
+// InstanceCgroup is the parent of the three.
+func (p Paths) InstanceCgroup(id int64) string {
+	return p.Cgroup + "/" + strconv.FormatInt(id, 10)
+}
+
+// lxcName is the container's name for liblxc, unique on this machine.
+func (p Paths) lxcName(id int64) string { return p.Cgroup + "-" + strconv.FormatInt(id, 10) }

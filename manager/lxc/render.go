@@ -1,0 +1,213 @@
+package lxc
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// Item is one liblxc configuration key and value (lxc.container.conf(5)), in the order liblxc takes them.
+type Item struct{ Key, Value string }
+
+// Host is what rendering must know of the machine. It is probed once by Open.
+type Host struct {
+	Cgroup2  bool // cgroup v2 only: limits are lxc.cgroup2.*, else lxc.cgroup.*
+	AppArmor AppArmor
+}
+
+// AppArmor is what can be done with the LSM here.
+type AppArmor string
+
+// Absent: not in this kernel, or off. Without apparmor_parser no profile can be loaded, and what liblxc
+// takes by default may not be there: instances then run unconfined by it.
+const (
+	absent     AppArmor = ""
+	confined   AppArmor = "confined"
+	unconfined AppArmor = "unconfined"
+)
+
+// dropped are the capabilities no instance has, privileged or not: what they reach is not namespaced.
+var dropped = [...]string{"mac_admin", "mac_override", "sys_time", "sys_module", "sys_rawio"}
+
+// allowedDevices is the device filter: everything else is denied (cgroup device controller).
+var allowedDevices = [...]string{
+	"c *:* m", "b *:* m", // mknod only makes a node; opening it is what is filtered
+	"c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", // null zero full random urandom
+	"c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm", // tty console ptmx pts
+	"c 10:200 rwm", "c 10:229 rwm", // tun fuse
+}
+
+// Render turns a boot into liblxc items. It is pure; p names the files of this run.
+func Render(b sysctl.Boot, h Host, p Paths) []Item {
+	var r rendering
+	r.add("lxc.arch", arch(b.Arch))
+	r.add("lxc.uts.name", b.Hostname)
+	r.add("lxc.rootfs.path", "dir:"+rootDir)
+	r.add("lxc.log.file", p.Log(b.Instance))
+	r.add("lxc.log.level", "WARN")
+	r.add("lxc.console.logfile", p.ConsoleLog(b.Instance))
+	r.add("lxc.console.size", "1048576")
+	r.add("lxc.console.rotate", "1")
+	r.add("lxc.tty.max", "0")
+	r.add("lxc.pty.max", "1024")
+	r.add("lxc.autodev", "1")
+	r.security(b, h, p)
+	r.mounts(b)
+	r.cgroup(b, h, p)
+	for i, n := range b.NICs {
+		r.nic(i, n)
+	}
+	if len(b.NICs) == 0 {
+		r.add("lxc.net.0.type", "empty")
+	}
+	for _, k := range sortedKeys(b.Environment) {
+		r.add("lxc.environment", k+"="+b.Environment[k])
+	}
+	if len(b.Settle) > 0 {
+		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), b.Settle))
+	}
+	return r.items
+}
+
+type rendering struct{ items []Item }
+
+func (r *rendering) add(key, value string) { r.items = append(r.items, Item{key, value}) }
+
+func (r *rendering) security(b sysctl.Boot, h Host, p Paths) {
+	if b.IDMap.Size > 0 {
+		r.add("lxc.idmap", fmt.Sprintf("u 0 %d %d", b.IDMap.Base, b.IDMap.Size))
+		r.add("lxc.idmap", fmt.Sprintf("g 0 %d %d", b.IDMap.Base, b.IDMap.Size))
+	}
+	r.add("lxc.cap.drop", strings.Join(dropped[:], " "))
+	r.add("lxc.seccomp.profile", p.Seccomp())
+	switch h.AppArmor {
+	case confined:
+		r.add("lxc.apparmor.profile", "generated")
+		r.add("lxc.apparmor.allow_nesting", "1")
+	case unconfined:
+		r.add("lxc.apparmor.profile", "unconfined")
+	}
+}
+
+func (r *rendering) mounts(b sysctl.Boot) {
+	r.add("lxc.mount.auto", "proc:mixed sys:mixed cgroup:mixed")
+	r.add("lxc.mount.entry", "mqueue dev/mqueue mqueue rw,relatime,create=dir,optional 0 0")
+	for _, dev := range []string{"dev/fuse", "dev/net/tun"} {
+		r.add("lxc.mount.entry", "/"+dev+" "+dev+" none bind,create=file,optional 0 0")
+	}
+	for _, d := range b.Disks {
+		opts := "rbind,create=dir"
+		if d.ReadOnly {
+			opts += ",ro"
+		}
+		if d.Optional {
+			opts += ",optional"
+		}
+		if b.IDMap.Size > 0 {
+			opts += ",idmap=container"
+		}
+		r.add("lxc.mount.entry", escape(d.Source)+" "+escape(strings.TrimPrefix(d.Path, "/"))+" none "+opts+" 0 0")
+	}
+}
+
+func (r *rendering) cgroup(b sysctl.Boot, h Host, p Paths) {
+	r.add("lxc.cgroup.dir.monitor", p.MonitorCgroup(b.Instance))
+	r.add("lxc.cgroup.dir.monitor.pivot", p.PivotCgroup(b.Instance))
+	r.add("lxc.cgroup.dir.container", p.PayloadCgroup(b.Instance))
+	r.add("lxc.cgroup.dir.container.inner", "ns")
+	prefix, memory := "lxc.cgroup.", "memory.limit_in_bytes"
+	if h.Cgroup2 {
+		prefix, memory = "lxc.cgroup2.", "memory.max"
+	}
+	if b.Memory > 0 {
+		r.add(prefix+memory, strconv.FormatInt(b.Memory, 10))
+	}
+	if b.Processes > 0 {
+		r.add(prefix+"pids.max", strconv.FormatInt(b.Processes, 10))
+	}
+	if b.CPUs != "" {
+		r.add(prefix+"cpuset.cpus", b.CPUs)
+	}
+	r.add(prefix+"devices.deny", "a")
+	for _, d := range allowedDevices {
+		r.add(prefix+"devices.allow", d)
+	}
+}
+
+func (r *rendering) nic(i int, n sysctl.BootNIC) {
+	k := "lxc.net." + strconv.Itoa(i) + "."
+	r.add(k+"type", n.Type)
+	r.add(k+"link", n.Link)
+	r.add(k+"name", n.Name)
+	r.add(k+"hwaddr", n.MAC)
+	r.add(k+"flags", "up")
+	switch n.Type {
+	case "veth":
+		r.add(k+"veth.pair", n.HostName)
+	case "macvlan":
+		r.add(k+"macvlan.mode", "bridge")
+	}
+	if n.MTU > 0 {
+		r.add(k+"mtu", strconv.Itoa(n.MTU))
+	}
+	for _, a := range n.Addresses {
+		if a.Addr().Is4() {
+			r.add(k+"ipv4.address", a.String())
+		} else {
+			r.add(k+"ipv6.address", a.String())
+		}
+	}
+	if n.Gateway4.IsValid() {
+		r.add(k+"ipv4.gateway", n.Gateway4.String())
+	}
+	if n.Gateway6.IsValid() {
+		r.add(k+"ipv6.gateway", n.Gateway6.String())
+	}
+}
+
+const hookPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// hook is the post-stop command line, for sh: a run that a verb has already settled has no marker
+// left, and then nothing is started; a guest that reboots goes on. What is started outlives the monitor
+// and waits for it. The exit status is always 0: liblxc must not care.
+func hook(marker string, settle []string) string {
+	words := make([]string, len(settle))
+	for i, w := range settle {
+		words[i] = quote(w)
+	}
+	return "/bin/sh -c " + quote("PATH="+hookPath+"; export PATH; if [ -e "+quote(marker)+" ] && [ \"$LXC_TARGET\" != reboot ]; then "+
+		strings.Join(words, " ")+" </dev/null >/dev/null 2>&1 & fi; exit 0")
+}
+
+// quote makes s one word for sh.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// escape writes a path as fstab(5) wants it.
+func escape(s string) string {
+	return strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace(s)
+}
+
+// arch is liblxc's name of an architecture (lxc.arch takes the kernel's names).
+func arch(a string) string {
+	switch a {
+	case "i386":
+		return "i686"
+	case "amd64", "":
+		return "x86_64"
+	case "arm64":
+		return "aarch64"
+	}
+	return a
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

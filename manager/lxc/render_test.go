@@ -1,0 +1,129 @@
+package lxc
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestRenderGolden(t *testing.T) {
+	p := Paths{Run: "/run/sysctl", Cgroup: "sysctl"}
+	full := sysctl.Boot{
+		Instance: 7, Name: "web1", RunID: "ab12", Hostname: "web1", Arch: "amd64", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536},
+		Environment: map[string]string{"LANG": "C.UTF-8", "A": "b c"}, Memory: 1 << 29, CPUs: "0,2", Processes: 500,
+		Disks: []sysctl.Disk{{Source: "/srv/a b", Path: "/data"}, {Source: "/x", Path: "/ro", ReadOnly: true, Optional: true}},
+		NICs: []sysctl.BootNIC{
+			{Type: "veth", Link: "sysbr0", HostName: "sy0-7.0", Name: "eth0", MAC: "00:16:3e:00:00:01", MTU: 1400},
+			{Type: "macvlan", Link: "eno1", Name: "lan0", MAC: "00:16:3e:00:00:02"},
+		},
+		Settle: []string{"env", "SYSCTL_DIR=/it's", "/usr/local/bin/sysctl", "settle", "7", "ab12"},
+	}
+	unknown := sysctl.Boot{Instance: 8, Name: "old", Hostname: "old", Arch: "i386", NICs: []sysctl.BootNIC{{
+		Type: "veth", Link: "sysbr0", HostName: "sy0-8.0", Name: "eth0", MAC: "00:16:3e:00:00:03",
+		Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::3/64")},
+		Gateway4:  netip.MustParseAddr("10.1.2.1"), Gateway6: netip.MustParseAddr("fd00::1"),
+	}}}
+	for _, c := range []struct {
+		name string
+		b    sysctl.Boot
+		h    Host
+	}{
+		{"v1", full, Host{}},
+		{"v2-apparmor", full, Host{Cgroup2: true, AppArmor: confined}},
+		{"privileged-unknown-i386", unknown, Host{Cgroup2: true, AppArmor: unconfined}},
+		{"no-network", sysctl.Boot{Instance: 9, Name: "n", Hostname: "n"}, Host{}},
+	} {
+		var b strings.Builder
+		for _, it := range Render(c.b, c.h, p) {
+			b.WriteString(it.Key + " = " + it.Value + "\n")
+		}
+		file := filepath.Join("testdata", c.name+".conf")
+		if *update {
+			if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.String() != string(want) {
+			t.Errorf("%s differs from %s (go test ./manager/lxc -run Golden -update):\n%s", c.name, file, b.String())
+		}
+	}
+}
+
+func TestProbableCause(t *testing.T) {
+	log := `lxc sysctl-1 20261120184818.650 WARN     conf - ../src/lxc/conf.c:lxc_map_ids:3628 - newuidmap binary is missing
+lxc sysctl-1 20261120184818.720 ERROR    start - ../src/lxc/start.c:print:99 - Permission denied - Could not access /x
+lxc sysctl-1 20261120184818.721 ERROR    sync - ../src/lxc/sync.c:sync_wait:34 - An error occurred in another process
+`
+	if got := probable(log); got != "Permission denied - Could not access /x" {
+		t.Errorf("probable = %q", got)
+	}
+	if got := probable("nothing here\n"); got != "" {
+		t.Errorf("probable = %q", got)
+	}
+	rt := &Runtime{paths: Paths{Run: t.TempDir()}}
+	if err := rt.cause(1, "start: No space left on device"); sysctl.KindOf(err) != sysctl.NoSpace {
+		t.Errorf("cause = %v", err)
+	}
+	if err := rt.cause(1, "who knows"); !strings.Contains(err.Error(), "who knows") {
+		t.Errorf("cause = %v", err)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	me, parent, ok := identify(os.Getpid())
+	if !ok || parent != os.Getppid() || !alive(me) {
+		t.Errorf("identify: %v, parent %d, %v", me, parent, ok)
+	}
+	me.Start++
+	if alive(me) {
+		t.Error("a reused pid is taken for the process")
+	}
+	if alive(sysctl.Process{}) {
+		t.Error("no process is alive")
+	}
+}
+
+func TestStateBelievesNothing(t *testing.T) {
+	rt := &Runtime{paths: Paths{Run: t.TempDir(), Cgroup: "sysctl-test-none"}, cgroups: hierarchies{v2: cgroupRoot, all: []string{cgroupRoot}}}
+	if s := rt.State(1); s.Status != sysctl.Stopped {
+		t.Errorf("no run file: %+v", s)
+	}
+	if err := os.MkdirAll(rt.paths.Dir(1), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	me, _, _ := identify(os.Getpid())
+	reused := sysctl.Process{PID: me.PID, Start: me.Start + 1}
+	for _, c := range []struct {
+		r    runFile
+		want sysctl.Status
+	}{
+		{runFile{RunID: "a", Monitor: reused, Init: reused}, sysctl.Stopped},
+		{runFile{RunID: "a", Monitor: me, Init: reused}, sysctl.Stopped},
+		{runFile{RunID: "a", Monitor: reused, Init: me}, sysctl.Broken},
+		{runFile{RunID: "a", Monitor: me, Init: me}, sysctl.Running},
+	} {
+		if err := c.r.save(rt.paths.RunFile(1)); err != nil {
+			t.Fatal(err)
+		}
+		if s := rt.State(1); s.Status != c.want || s.RunID != "a" {
+			t.Errorf("%+v: %+v, want %s", c.r, s, c.want)
+		}
+	}
+	if err := os.WriteFile(rt.paths.RunFile(1), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := rt.State(1); s.Status != sysctl.Broken || len(s.Problems) == 0 {
+		t.Errorf("torn run file: %+v", s)
+	}
+}

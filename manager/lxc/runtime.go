@@ -1,0 +1,128 @@
+package lxc
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/lxc/go-lxc"
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// Options opens a Runtime.
+type Options struct {
+	Paths  Paths
+	Keeper string // path of the sysctl-keeper binary
+}
+
+// Runtime starts, observes and ends instances of one environment. It keeps nothing in memory that
+// another process could change; callers hold the instance's lock for every method that changes
+// something (Start, Clear, Signal, Freeze, Unfreeze).
+type Runtime struct {
+	paths   Paths
+	keeper  string
+	cgroups hierarchies
+}
+
+// Open looks at the host's cgroups. It makes nothing.
+func Open(o Options) (*Runtime, error) {
+	h, err := probeCgroups()
+	if err != nil {
+		return nil, err
+	}
+	return &Runtime{paths: o.Paths, keeper: o.Keeper, cgroups: h}, nil
+}
+
+// host is what rendering wants to know.
+func (rt *Runtime) host() Host {
+	return Host{Cgroup2: rt.cgroups.pure(), AppArmor: appArmor()}
+}
+
+// appArmor looks at the LSM.
+func appArmor() AppArmor {
+	b, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	if err != nil || !strings.HasPrefix(string(b), "Y") {
+		return absent
+	}
+	if _, err := exec.LookPath("apparmor_parser"); err != nil {
+		return unconfined
+	}
+	return confined
+}
+
+// prepare makes the run directory and the files a start needs. It is idempotent.
+func (rt *Runtime) prepare(id int64) error {
+	for _, dir := range []string{rt.paths.Dir(id), filepath.Join(rt.paths.Run, "log")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(rootDir, 0o755); err != nil {
+		return err
+	}
+	if b, err := os.ReadFile(rt.paths.Seccomp()); err != nil || string(b) != seccompProfile {
+		tmp, err := os.CreateTemp(rt.paths.Run, ".seccomp-*")
+		if err != nil {
+			return err
+		}
+		_, err = tmp.WriteString(seccompProfile)
+		if err := errors.Join(err, tmp.Close(), os.Rename(tmp.Name(), rt.paths.Seccomp())); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(rt.paths.Log(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(rt.paths.Marker(id), nil, 0o600)
+}
+
+// container opens liblxc's handle on a running instance, through its command socket.
+func (rt *Runtime) container(id int64) (*lxc.Container, error) {
+	c, err := lxc.NewContainer(rt.paths.lxcName(id), lxcPath)
+	if err != nil {
+		return nil, sysctl.E(sysctl.Internal, "liblxc: %w", err)
+	}
+	return c, nil
+}
+
+// Freeze stops every process of a running instance; Unfreeze lets them go on. Both are idempotent.
+func (rt *Runtime) Freeze(id int64) error {
+	return rt.freezer(id, (*lxc.Container).Freeze)
+}
+
+// Unfreeze is the reverse of Freeze.
+func (rt *Runtime) Unfreeze(id int64) error {
+	return rt.freezer(id, (*lxc.Container).Unfreeze)
+}
+
+func (rt *Runtime) freezer(id int64, f func(*lxc.Container) error) error {
+	c, err := rt.container(id)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	if err := f(c); err != nil && !errors.Is(err, lxc.ErrAlreadyFrozen) && !errors.Is(err, lxc.ErrNotFrozen) {
+		return sysctl.E(sysctl.Internal, "freezer: %w", err)
+	}
+	return nil
+}
+
+// Signal sends a signal to the instance's init.
+func (rt *Runtime) Signal(id int64, sig unix.Signal) error {
+	init := rt.State(id).Init
+	if init.PID == 0 {
+		return nil
+	}
+	return signal(init, sig)
+}
+
+// LogPath and ConsoleLogPath name the logs; they may be absent.
+func (rt *Runtime) LogPath(id int64) string        { return rt.paths.Log(id) }
+func (rt *Runtime) ConsoleLogPath(id int64) string { return rt.paths.ConsoleLog(id) }
+
+// Version is liblxc's.
+func Version() string { return lxc.Version() }

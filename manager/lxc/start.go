@@ -1,0 +1,139 @@
+package lxc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// Start boots an instance on root, a detached mount, and returns once its init runs. On failure the
+// error names the probable cause; what is left over is removed by Clear, which the caller calls.
+// A cancelled ctx ends the keeper. Holds the environment's cgroup lock shared meanwhile.
+func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File) (sysctl.State, error) {
+	if err := rt.prepare(b.Instance); err != nil {
+		return sysctl.State{}, sysctl.Wrap(err, "run directory")
+	}
+	unlock, err := rt.lockCgroups(unix.LOCK_SH)
+	if err != nil {
+		return sysctl.State{}, err
+	}
+	defer unlock()
+	pid, err := rt.runKeeper(ctx, b, root)
+	if err != nil {
+		return sysctl.State{}, err
+	}
+	init, monitor, ok := identify(pid)
+	if !ok {
+		return sysctl.State{}, rt.cause(b.Instance, "init ended at once")
+	}
+	mon, _, ok := identify(monitor)
+	if !ok {
+		return sysctl.State{}, rt.cause(b.Instance, "monitor ended at once")
+	}
+	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now()}
+	for _, n := range b.NICs {
+		if n.HostName != "" {
+			r.Links = append(r.Links, n.HostName)
+		}
+	}
+	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
+		return sysctl.State{}, sysctl.Wrap(err, "run file")
+	}
+	return sysctl.State{Status: sysctl.Running, Init: init, Monitor: mon, RunID: b.RunID, Started: r.Started}, nil
+}
+
+// runKeeper runs the keeper to its end and returns the init's pid.
+func (rt *Runtime) runKeeper(ctx context.Context, b sysctl.Boot, root *os.File) (int, error) {
+	request, err := rt.request(b)
+	if err != nil {
+		return 0, err
+	}
+	defer request.Close()
+	var out, errOut bytes.Buffer
+	cmd := exec.CommandContext(ctx, rt.keeper)
+	cmd.Dir = "/"
+	// liblxc insists on newuidmap, and so on /etc/subuid, where it finds that program (conf.c, lxc_map_ids).
+	// We are root and give out ranges of our own, so it must not find it; apparmor_parser is all it needs.
+	cmd.Env = []string{"PATH=/nonexistent"}
+	if rt.host().AppArmor == confined {
+		cmd.Env = []string{"PATH=/usr/sbin:/sbin"}
+	}
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	cmd.ExtraFiles = []*os.File{request, root}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
+	// liblxc's monitor inherits nothing of ours (close_all_fds), but a keeper killed half-way can leave a
+	// child that holds the pipes.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case errors.Is(err, os.ErrNotExist):
+			return 0, sysctl.E(sysctl.Unsupported, "start: %s is not installed", rt.keeper).WithHint("make install")
+		}
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			return 0, sysctl.Wrap(err, "keeper")
+		}
+		return 0, rt.cause(b.Instance, strings.TrimSpace(errOut.String()))
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(out.String()))
+	if err != nil || pid <= 0 {
+		return 0, rt.cause(b.Instance, "init ended at once")
+	}
+	return pid, nil
+}
+
+// request renders a boot into the keeper's input (cmd/sysctl-keeper), in an anonymous file.
+func (rt *Runtime) request(b sysctl.Boot) (*os.File, error) {
+	fd, err := unix.MemfdCreate("boot", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, sysctl.Wrap(err, "memfd_create")
+	}
+	f := os.NewFile(uintptr(fd), "boot")
+	var buf bytes.Buffer
+	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir)
+	for _, it := range Render(b, rt.host(), rt.paths) {
+		fmt.Fprintf(&buf, "%s\x00%s\x00", it.Key, it.Value)
+	}
+	if _, err := f.WriteAt(buf.Bytes(), 0); err != nil {
+		f.Close()
+		return nil, sysctl.Wrap(err, "boot request")
+	}
+	return f, nil
+}
+
+// lockCgroups guards the environment's own directory in the cgroup hierarchies: starts hold it shared,
+// whoever removes the directory holds it alone.
+func (rt *Runtime) lockCgroups(how int) (unlock func(), err error) {
+	dir := filepath.Join(rt.paths.Run, "lock")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "cgroups"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

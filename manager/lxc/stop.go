@@ -1,0 +1,213 @@
+package lxc
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// HaltSignal is how an init is asked to halt the system (research: each init's sources). The second
+// result says whether the init is known to understand it.
+func HaltSignal(init string) (unix.Signal, bool) {
+	switch init {
+	case "systemd":
+		return 37, true // SIGRTMIN+3 with glibc's SIGRTMIN of 34: systemd(1), "Signals"
+	case "busybox", "openrc":
+		return unix.SIGUSR2, true // busybox init: poweroff
+	case "sysvinit", "upstart":
+		return unix.SIGPWR, true // powerfail entry of inittab, or power-status-changed job
+	case "runit":
+		return unix.SIGCONT, true // runit(8): with /etc/runit/stopit executable
+	case "finit":
+		return unix.SIGUSR2, true // finit: poweroff
+	}
+	return unix.SIGPWR, false
+}
+
+// Wait returns when the init that runs now has ended, or with ctx's error. A stopped instance returns
+// at once.
+func (rt *Runtime) Wait(ctx context.Context, id int64) error {
+	return wait(ctx, rt.State(id).Init)
+}
+
+// Gone returns when neither init nor monitor run any more, or with ctx's error.
+func (rt *Runtime) Gone(ctx context.Context, id int64) error {
+	for {
+		s := rt.State(id)
+		if s.Init.PID == 0 && s.Monitor.PID == 0 {
+			return nil
+		}
+		p := s.Monitor
+		if p.PID == 0 {
+			p = s.Init
+		}
+		if err := wait(ctx, p); err != nil {
+			return err
+		}
+	}
+}
+
+// Settled says that a verb takes care of the end of this run: the post-stop hook does nothing any more.
+// Idempotent.
+func (rt *Runtime) Settled(id int64) error {
+	if err := unix.Unlink(rt.paths.Marker(id)); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
+// Clear ends whatever still runs of an instance, at once, and removes all that a run leaves on the
+// host: cgroups, host ends of its NICs, run directory. It does itself what liblxc's monitor would do,
+// because on cgroup v1 the monitor needs half a second for it (it moves itself into a pivot cgroup of
+// every hierarchy, an RCU grace period each). Idempotent; absent is success.
+func (rt *Runtime) Clear(ctx context.Context, id int64, deleteLink func(context.Context, string) error) error {
+	if _, err := os.Lstat(rt.paths.Dir(id)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := rt.Settled(id); err != nil {
+		return err
+	}
+	r, _, _ := loadRun(rt.paths.RunFile(id)) // an unreadable file names nothing to remove: what runs is found through cgroups
+	if err := rt.end(ctx, id); err != nil {
+		return err
+	}
+	for _, link := range r.Links {
+		if err := deleteLink(ctx, link); err != nil {
+			return sysctl.Wrap(err, "remove %s", link)
+		}
+	}
+	if err := rt.clearCgroups(id); err != nil {
+		return sysctl.Wrap(err, "remove cgroups")
+	}
+	if err := os.RemoveAll(filepath.Join(lxcPath, rt.paths.lxcName(id))); err != nil { // generated AppArmor profiles
+		return err
+	}
+	return os.RemoveAll(rt.paths.Dir(id))
+}
+
+// end kills monitor and init, and everything that is left in the instance's cgroups (a start that was
+// killed between clone and run file), and waits until they are gone. The monitor goes first: a
+// monitor whose init dies asks itself whether to reboot it.
+func (rt *Runtime) end(ctx context.Context, id int64) error {
+	for range 10 {
+		s := rt.State(id)
+		victims := []sysctl.Process{s.Monitor, s.Init}
+		for _, path := range []string{rt.paths.MonitorCgroup(id), rt.paths.PayloadCgroup(id), rt.paths.PayloadCgroup(id) + "/ns"} {
+			for _, pid := range rt.cgroupPIDs(path) {
+				if p, _, ok := identify(pid); ok {
+					victims = append(victims, p)
+				}
+			}
+		}
+		n := 0
+		for _, p := range victims {
+			if !alive(p) {
+				continue
+			}
+			n++
+			if err := signal(p, unix.SIGKILL); err != nil {
+				return err
+			}
+		}
+		if n == 0 {
+			return nil
+		}
+		for _, p := range victims {
+			if err := wait(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	return sysctl.E(sysctl.Busy, "processes of the instance keep appearing")
+}
+
+// clearCgroups removes the instance's cgroups, and the environment's directory with the last of them.
+func (rt *Runtime) clearCgroups(id int64) error {
+	if err := rt.removeCgroups(id); err != nil {
+		return err
+	}
+	unlock, err := rt.lockCgroups(unix.LOCK_EX | unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil // somebody starts right now
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, h := range rt.cgroups.all {
+		err := unix.Rmdir(filepath.Join(h, rt.paths.Cgroup))
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+	}
+	return nil
+}
+
+// signal sends sig to p, unless its pid belongs to somebody else by now.
+func signal(p sysctl.Process, sig unix.Signal) error {
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if !alive(p) {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// wait returns when p has ended, or with ctx's error. A pidfd becomes readable when its process exits
+// (pidfd_open(2)); an eventfd wakes the poll when ctx ends.
+func wait(ctx context.Context, p sysctl.Process) error {
+	if p.PID == 0 {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if !alive(p) {
+		return nil
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		close(woken)
+	})
+	defer func() {
+		if !stop() {
+			<-woken // the descriptor must not be closed, and reused, under the write
+		}
+		unix.Close(wake)
+	}()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if fds[0].Revents != 0 {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
