@@ -1,0 +1,121 @@
+package manager
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/profiles"
+)
+
+// SetConfig changes an instance's own configuration. Keys are config keys or "devices.NAME.OPTION". A nil
+// value unsets. All bad fields are reported at once (sysctl.FieldErrors) and then nothing is changed.
+// live reports the keys that took effect at once; the others do at the next start.
+func (m *Manager) SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error) {
+	inst, unlock, err := m.lockInstance(ctx, name, nil)
+	defer unlock()
+	if err == nil {
+		live, err = m.setConfig(ctx, inst, set)
+	}
+	return live, sysctl.Wrap(err, "config %s", name)
+}
+
+func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[string]*string) ([]string, error) {
+	old, err := m.spec(ctx, inst)
+	if err != nil {
+		return nil, err
+	}
+	if err := change(&inst, set); err != nil {
+		return nil, err
+	}
+	if err := profiles.Check(inst.Config, inst.Devices); err != nil {
+		return nil, err
+	}
+	spec, err := m.spec(ctx, inst)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Privileged != old.Privileged {
+		return nil, sysctl.FieldErrors{{Field: "security.privileged", Msg: "can be chosen only when an instance is made: its files belong to its id range"}}
+	}
+	claims, err := m.claimNICs(ctx, spec, inst.NICs)
+	if err != nil {
+		return nil, err
+	}
+	live, err := m.applyLive(inst, spec, set)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.DB.SetInstanceConfig(ctx, inst.ID, inst.Config, inst.Devices); err != nil {
+		return nil, err
+	}
+	_, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC)
+	return live, err
+}
+
+// change applies sets and unsets to an instance's own keys and devices.
+func change(inst *sysctl.Instance, set map[string]*string) error {
+	var bad sysctl.FieldErrors
+	config, devices := maps.Clone(inst.Config), map[string]sysctl.Device{}
+	if config == nil {
+		config = map[string]string{}
+	}
+	for name, d := range inst.Devices {
+		devices[name] = maps.Clone(d)
+	}
+	for _, key := range sortedKeys(set) {
+		rest, isDevice := strings.CutPrefix(key, "devices.")
+		if !isDevice {
+			put(config, key, set[key])
+			continue
+		}
+		name, option, ok := strings.Cut(rest, ".")
+		switch {
+		case !ok && set[key] == nil:
+			delete(devices, name)
+			continue
+		case !ok || name == "" || option == "":
+			bad.Add(key, "write devices.NAME.OPTION")
+			continue
+		}
+		if devices[name] == nil {
+			devices[name] = sysctl.Device{}
+		}
+		put(devices[name], option, set[key])
+		if len(devices[name]) == 0 {
+			delete(devices, name)
+		}
+	}
+	inst.Config, inst.Devices = config, devices
+	return bad.Err()
+}
+
+func put(m map[string]string, key string, value *string) {
+	if value == nil {
+		delete(m, key)
+	} else {
+		m[key] = *value
+	}
+}
+
+// applyLive brings limits to a running instance and returns the keys of set that needed no restart.
+func (m *Manager) applyLive(inst sysctl.Instance, spec sysctl.Spec, set map[string]*string) ([]string, error) {
+	running := m.Runtime.State(inst.ID).Init.PID != 0
+	var live []string
+	limits := false
+	for _, key := range sortedKeys(set) {
+		if k, ok := profiles.Lookup(key); ok && k.Live {
+			live = append(live, key)
+			limits = limits || strings.HasPrefix(key, "limits.")
+		}
+	}
+	if !running || !limits {
+		return live, nil
+	}
+	b := sysctl.Boot{Instance: inst.ID}
+	if err := m.limits(&b, spec); err != nil {
+		return nil, err
+	}
+	return live, m.Runtime.Limit(inst.ID, b)
+}

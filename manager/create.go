@@ -1,0 +1,362 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/profiles"
+)
+
+// Create makes an instance and, with o.Start, starts it: launch is make + start + ready. Everything the
+// user said is checked before anything is changed, and every bad field is reported at once. On
+// failure nothing half-made is left, unless o.Keep. A half-made instance of the same name, left
+// by a command that was killed, is removed first.
+func (m *Manager) Create(ctx context.Context, o CreateOptions) (Plan, error) {
+	verb := "create"
+	if o.Start {
+		verb = "launch"
+	}
+	plan, err := m.create(ctx, &o)
+	what := o.Name
+	if what == "" {
+		what = o.Source
+	}
+	return plan, sysctl.Wrap(err, "%s %s", verb, what)
+}
+
+func (m *Manager) create(ctx context.Context, o *CreateOptions) (Plan, error) {
+	spec, claim, err := m.checkCreate(ctx, o)
+	if err != nil {
+		return Plan{}, err
+	}
+	image, build, err := m.findImage(ctx, o.Source)
+	if err != nil {
+		return Plan{}, err
+	}
+	if o.Name == "" {
+		if o.Name, err = m.freeName(ctx, o.Source); err != nil {
+			return Plan{}, err
+		}
+	} else if inst, err := m.DB.Instance(ctx, o.Name); err == nil && inst.Ready {
+		return Plan{}, taken(o.Name)
+	}
+	claim.Instance.Name = o.Name
+	mk := &making{m: m, o: o, spec: spec, claim: claim, image: image, build: build}
+	plan := Plan{Instance: claim.Instance, Image: image.ID, Build: build != "", Steps: stepNames(mk.steps())}
+	if o.DryRun {
+		return plan, nil
+	}
+	unlock, err := m.lock(ctx, "instance", o.Name, o.Progress)
+	if err != nil {
+		return plan, err
+	}
+	defer unlock()
+	if err := m.clearHalfMade(ctx, o.Name); err != nil {
+		return plan, err
+	}
+	if err := runSteps(ctx, mk.steps(), o.Keep, o.Progress); err != nil {
+		return plan, err
+	}
+	plan.Instance, plan.Image = mk.inst, mk.image.ID
+	return plan, nil
+}
+
+func taken(name string) error {
+	return sysctl.E(sysctl.Exists, "an instance of this name exists").WithHint("sysctl info %s", name)
+}
+
+// checkCreate checks everything the user said: name, keys, values, devices, profiles, addresses.
+func (m *Manager) checkCreate(ctx context.Context, o *CreateOptions) (sysctl.Spec, db.Claim, error) {
+	var bad sysctl.FieldErrors
+	if o.Name != "" {
+		if err := sysctl.CheckName(o.Name); err != nil {
+			bad.Add("name", "%v", err)
+		}
+	}
+	if o.Profiles == nil {
+		o.Profiles = []string{"default"}
+	}
+	ps, err := m.profiles(ctx, o.Profiles, &bad)
+	if err != nil {
+		return sysctl.Spec{}, db.Claim{}, err
+	}
+	devices, err := m.networkFlags(ctx, o, ps, &bad)
+	if err != nil {
+		return sysctl.Spec{}, db.Claim{}, err
+	}
+	if err := addBad(&bad, profiles.Check(o.Config, devices)); err != nil {
+		return sysctl.Spec{}, db.Claim{}, err
+	}
+	if err := bad.Err(); err != nil {
+		return sysctl.Spec{}, db.Claim{}, err
+	}
+	spec, err := profiles.Resolve(profiles.Merge(ps, o.Config, devices))
+	if err != nil {
+		return sysctl.Spec{}, db.Claim{}, err
+	}
+	nics, err := m.claimNICs(ctx, spec, nil)
+	if err != nil {
+		return sysctl.Spec{}, db.Claim{}, err
+	}
+	claim := db.Claim{
+		Instance: sysctl.Instance{Profiles: o.Profiles, Config: o.Config, Devices: devices, Ephemeral: o.Ephemeral, Template: o.Source},
+		NICs:     nics, MAC: m.Net.MAC,
+	}
+	if !spec.Privileged {
+		claim.IDs = &m.IDs
+	}
+	return spec, claim, nil
+}
+
+// addBad moves the fields of a FieldErrors into bad and returns any other error.
+func addBad(bad *sysctl.FieldErrors, err error) error {
+	var fe sysctl.FieldErrors
+	if errors.As(err, &fe) {
+		*bad = append(*bad, fe...)
+		return nil
+	}
+	return err
+}
+
+// profiles reads profiles by name; a missing one is a bad field.
+func (m *Manager) profiles(ctx context.Context, names []string, bad *sysctl.FieldErrors) ([]sysctl.Profile, error) {
+	var ps []sysctl.Profile
+	for _, name := range names {
+		p, err := m.DB.Profile(ctx, name)
+		if sysctl.KindOf(err) == sysctl.NotFound {
+			bad.Add("profile", "%v", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+// networkFlags turns --ip and --network into the instance's own devices: they are short for options
+// of its first NIC.
+func (m *Manager) networkFlags(ctx context.Context, o *CreateOptions, ps []sysctl.Profile, bad *sysctl.FieldErrors) (map[string]sysctl.Device, error) {
+	devices := o.Devices
+	if o.Network == "" && len(o.IPs) == 0 {
+		return devices, nil
+	}
+	_, all := profiles.Merge(ps, nil, o.Devices)
+	first := firstNIC(all)
+	out := map[string]sysctl.Device{}
+	for name, d := range devices {
+		out[name] = d
+	}
+	if o.Network == "none" {
+		if len(o.IPs) > 0 {
+			bad.Add("--ip", "an address needs a network: drop --network none")
+		}
+		for name, d := range all {
+			if d["type"] == "nic" {
+				out[name] = sysctl.Device{"type": "none"}
+			}
+		}
+		return out, nil
+	}
+	nic := sysctl.Device{"type": "nic"}
+	if first == "" {
+		first = "eth0"
+	} else {
+		for k, v := range all[first] {
+			nic[k] = v
+		}
+	}
+	switch parent, lan := strings.CutPrefix(o.Network, "lan:"); {
+	case lan:
+		delete(nic, "network")
+		nic["nictype"], nic["parent"] = "macvlan", parent
+	case o.Network != "":
+		delete(nic, "nictype")
+		delete(nic, "parent")
+		nic["network"] = o.Network
+	case nic["network"] == "" && nic["parent"] == "":
+		nic["network"] = m.DefaultNetwork.Name
+	}
+	for _, ip := range o.IPs {
+		key := "ipv6.address"
+		if ip.Is4() {
+			key = "ipv4.address"
+		}
+		if nic[key] == ip.String() {
+			bad.Add("--ip", "%s is given twice", ip)
+		}
+		nic[key] = ip.String()
+	}
+	out[first] = nic
+	return out, nil
+}
+
+// firstNIC returns the name of the first nic device, in order of names.
+func firstNIC(devices map[string]sysctl.Device) string {
+	var names []string
+	for name, d := range devices {
+		if d["type"] == "nic" {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return slices.Min(names)
+}
+
+// claimNICs turns the NICs of a spec into claims on their networks; addresses are checked here and
+// given or refused in the claiming transaction. have are the addresses the instance holds already:
+// they are preferred.
+func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl.NIC) ([]db.ClaimNIC, error) {
+	var bad sysctl.FieldErrors
+	var claims []db.ClaimNIC
+	for _, n := range spec.NICs {
+		c := db.ClaimNIC{NIC: sysctl.NIC{Device: n.Device, Network: n.Network, Name: n.Name, MAC: n.MAC}}
+		var old sysctl.NIC
+		for _, h := range have {
+			if h.Device == n.Device && h.Network == n.Network {
+				old = h
+			}
+		}
+		if c.NIC.MAC == "" {
+			c.NIC.MAC = old.MAC
+		}
+		if n.Network == "" {
+			for _, a := range []string{n.IPv4, n.IPv6} {
+				if addr, err := netip.ParseAddr(a); err == nil { // "" and "none" are no addresses
+					setAddress(&c.NIC, addr)
+				}
+			}
+			claims = append(claims, c)
+			continue
+		}
+		network, err := m.network(ctx, n.Network)
+		if sysctl.KindOf(err) == sysctl.NotFound {
+			bad.Add("devices."+n.Device+".network", "%v", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.PickIPv4, c.NIC.IPv4 = m.address(network, network.IPv4, n.IPv4, old.IPv4, "devices."+n.Device+".ipv4.address", &bad)
+		c.PickIPv6, c.NIC.IPv6 = m.address(network, network.IPv6, n.IPv6, old.IPv6, "devices."+n.Device+".ipv6.address", &bad)
+		claims = append(claims, c)
+	}
+	return claims, bad.Err()
+}
+
+func setAddress(n *sysctl.NIC, a netip.Addr) {
+	if a.Is4() {
+		n.IPv4 = a
+	} else {
+		n.IPv6 = a
+	}
+}
+
+// address is one family of one NIC: a fixed address to claim, a picker, or neither.
+func (m *Manager) address(n sysctl.Network, p netip.Prefix, want string, old netip.Addr, field string, bad *sysctl.FieldErrors) (sysctl.AddressPicker, netip.Addr) {
+	switch {
+	case want == "none" || (!p.IsValid() && want == ""):
+		return nil, netip.Addr{}
+	case want == "":
+		return m.Net.Picker(p, old), netip.Addr{}
+	}
+	a, err := netip.ParseAddr(want)
+	if err == nil {
+		err = m.Net.CheckAddress(n, a)
+	}
+	if err != nil {
+		bad.Add(field, "%v", err)
+	}
+	return nil, a
+}
+
+// freeName makes up a name that nobody has. Two who make up the same one at once are told apart by the
+// claim; the loser is told that the name is taken.
+func (m *Manager) freeName(ctx context.Context, source string) (string, error) {
+	all, err := m.DB.Instances(ctx)
+	if err != nil {
+		return "", err
+	}
+	used := map[string]bool{}
+	for _, i := range all {
+		used[i.Name] = true
+	}
+	for n := 1; ; n++ {
+		if name := sysctl.Generated(source, n); !used[name] {
+			return name, nil
+		}
+	}
+}
+
+// clearHalfMade removes what an interrupted command left under a name. The instance's lock is held, so
+// nobody makes it right now.
+func (m *Manager) clearHalfMade(ctx context.Context, name string) error {
+	inst, err := m.DB.Instance(ctx, name)
+	if sysctl.KindOf(err) == sysctl.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if inst.Ready {
+		return taken(name)
+	}
+	return sysctl.Wrap(m.destroy(ctx, inst), "remove what an interrupted command left")
+}
+
+// making is one create in progress: what earlier steps found out, for later ones.
+type making struct {
+	m     *Manager
+	o     *CreateOptions
+	spec  sysctl.Spec
+	claim db.Claim
+	image sysctl.Image
+	build string // template to build the image from, "" when the image is there
+	inst  sysctl.Instance
+}
+
+func (mk *making) steps() []step {
+	m := mk.m
+	var steps []step
+	if mk.build != "" {
+		steps = append(steps, step{name: "build image " + mk.build, do: func(ctx context.Context) (err error) {
+			mk.image, err = m.buildImage(ctx, mk.build, mk.o.Progress)
+			return err
+		}})
+	}
+	steps = append(steps,
+		step{name: "claim name and addresses", claim: true, do: mk.doClaim,
+			undo: func(ctx context.Context) error { return m.DB.DeleteInstance(ctx, mk.inst.ID) }},
+		step{name: "make upper",
+			do:   func(ctx context.Context) error { return m.Storage.CreateUpper(ctx, mk.inst.ID) },
+			undo: func(ctx context.Context) error { return m.Storage.DeleteUpper(ctx, mk.inst.ID) }})
+	if mk.o.Start {
+		steps = append(steps, m.startSteps(&mk.inst, &mk.spec)...)
+	} else {
+		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
+			return m.writeGuest(ctx, mk.inst)
+		}})
+	}
+	return append(steps, step{name: "ready", do: func(ctx context.Context) error {
+		mk.inst.Ready = true
+		return m.DB.MarkReady(ctx, mk.inst.ID, true)
+	}})
+}
+
+func (mk *making) doClaim(ctx context.Context) error {
+	c := mk.claim
+	c.Instance.Image, c.Instance.Layers, c.Instance.Guest = mk.image.ID, mk.image.Layers, mk.image.Guest
+	inst, err := mk.m.DB.ClaimInstance(ctx, c)
+	if err == nil {
+		mk.inst = inst
+	}
+	return err
+}

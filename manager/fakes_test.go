@@ -1,0 +1,400 @@
+package manager_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/internal/treetest"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+// world is a machine in memory: what verbs have made and not yet removed. Every call that changes
+// something passes hit, which can make the n-th one fail.
+type world struct {
+	mu     sync.Mutex
+	calls  []string
+	failAt int  // fails the call of this number, counted from 1; 0: none
+	after  bool // the failing call has done its work before it fails
+	cancel func()
+
+	running map[int64]*run
+	uppers  map[int64]bool
+	layers  map[string]bool
+	staging int
+	links   map[string]bool
+	bridges map[string]bool
+	next    int
+}
+
+type run struct {
+	id     string
+	boot   sysctl.Boot
+	frozen bool
+	ended  chan struct{} // closed when its init ends
+	halts  bool          // ends when asked to halt
+}
+
+var errInjected = errors.New("injected fault")
+
+func newWorld() *world {
+	return &world{running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, bridges: map[string]bool{}}
+}
+
+// hit counts a changing call and runs do, unless it is this call's turn to fail.
+func (w *world) hit(name string, do func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, name)
+	if len(w.calls) == w.failAt {
+		if w.cancel != nil {
+			w.cancel()
+		}
+		if w.after {
+			if err := do(); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("%s: %w", name, errInjected)
+	}
+	return do()
+}
+
+// left describes what is on the machine beyond bridges and layers of images, which are shared and stay.
+func (w *world) left() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var s []string
+	for id := range w.running {
+		s = append(s, fmt.Sprintf("run %d", id))
+	}
+	for id := range w.uppers {
+		s = append(s, fmt.Sprintf("upper %d", id))
+	}
+	for l := range w.links {
+		s = append(s, "link "+l)
+	}
+	if w.staging != 0 {
+		s = append(s, fmt.Sprintf("%d stagings", w.staging))
+	}
+	sort.Strings(s)
+	return strings.Join(s, ", ")
+}
+
+type fakeRuntime struct{ *world }
+
+func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File) (sysctl.State, error) {
+	err := f.hit("runtime start", func() error {
+		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: true}
+		for _, n := range b.NICs {
+			if n.HostName != "" {
+				f.links[n.HostName] = true
+			}
+		}
+		return nil
+	})
+	return sysctl.State{Status: sysctl.Running}, err
+}
+
+func (f fakeRuntime) get(id int64) *run {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running[id]
+}
+
+func (f fakeRuntime) State(id int64) sysctl.State {
+	r := f.get(id)
+	if r == nil {
+		return sysctl.State{Status: sysctl.Stopped}
+	}
+	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}}
+	select {
+	case <-r.ended:
+		s.Status, s.Init = sysctl.Stopped, sysctl.Process{}
+	default:
+		if r.frozen {
+			s.Status = sysctl.Frozen
+		}
+	}
+	return s
+}
+
+func (f fakeRuntime) Usage(id int64) sysctl.Usage { return sysctl.Usage{Processes: 5, Memory: 1 << 20} }
+
+func (f fakeRuntime) Signal(id int64, sig syscall.Signal) error {
+	return f.hit("runtime signal", func() error {
+		if r := f.running[id]; r != nil && r.halts {
+			close(r.ended)
+		}
+		return nil
+	})
+}
+func (f fakeRuntime) HaltSignal(string) syscall.Signal { return 37 }
+func (f fakeRuntime) Wait(ctx context.Context, id int64) error {
+	r := f.get(id)
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+func (f fakeRuntime) Gone(ctx context.Context, id int64) error { return f.Wait(ctx, id) }
+func (f fakeRuntime) Settled(id int64) error                   { return nil }
+func (f fakeRuntime) Clear(ctx context.Context, id int64, deleteLink func(context.Context, string) error) error {
+	r := f.get(id)
+	if r == nil {
+		return nil
+	}
+	for _, n := range r.boot.NICs {
+		if err := deleteLink(ctx, n.HostName); err != nil {
+			return err
+		}
+	}
+	return f.hit("runtime clear", func() error { delete(f.running, id); return nil })
+}
+func (f fakeRuntime) Freeze(id int64) error {
+	return f.hit("freeze", func() error { f.running[id].frozen = true; return nil })
+}
+func (f fakeRuntime) Unfreeze(id int64) error {
+	return f.hit("unfreeze", func() error { f.running[id].frozen = false; return nil })
+}
+func (f fakeRuntime) Limit(id int64, b sysctl.Boot) error {
+	return f.hit("limit", func() error {
+		r := f.running[id]
+		r.boot.Memory, r.boot.CPUs, r.boot.Processes = b.Memory, b.CPUs, b.Processes
+		return nil
+	})
+}
+func (f fakeRuntime) Exec(ctx context.Context, id int64, c sysctl.Command) (int, error) {
+	fmt.Fprintln(c.Stdout, c.UID, c.GID, c.Groups, c.Cwd, strings.Join(c.Argv, " "), strings.Join(c.Env, " "))
+	return 7, nil
+}
+func (f fakeRuntime) OpenPTY(int64) (*os.File, *os.File, error) { return nil, nil, errInjected }
+func (f fakeRuntime) OpenConsole(int64) (*os.File, error)       { return nil, errInjected }
+func (f fakeRuntime) LogPath(int64) string                      { return "/nonexistent" }
+func (f fakeRuntime) ConsoleLogPath(int64) string               { return "/nonexistent" }
+func (f fakeRuntime) RemoveLogs(int64) error                    { return nil }
+func (f fakeRuntime) Probe(context.Context) []sysctl.Fact       { return []sysctl.Fact{{Name: "kernel"}} }
+
+type fakeStorage struct{ *world }
+
+type fakeStaging struct {
+	w    *world
+	tree *treetest.Tree
+	dir  string
+	open bool
+}
+
+func (f fakeStorage) Stage(context.Context) (manager.Staging, error) {
+	var s *fakeStaging
+	err := f.hit("stage", func() error {
+		f.staging++
+		s = &fakeStaging{w: f.world, tree: treetest.New(nil), dir: os.DevNull, open: true}
+		return nil
+	})
+	if err != nil {
+		if s != nil {
+			f.staging-- // a Stage that fails has cleaned up after itself
+		}
+		return nil, err
+	}
+	return s, nil
+}
+func (s *fakeStaging) Dir() string       { return s.dir }
+func (s *fakeStaging) Tree() sysctl.Tree { return s.tree }
+func (s *fakeStaging) Commit(context.Context) (l sysctl.Layer, err error) {
+	err = s.w.hit("commit layer", func() error {
+		s.w.next++
+		l = sysctl.Layer{ID: fmt.Sprintf("%064d", s.w.next), Size: 10}
+		s.w.layers[l.ID] = true
+		s.w.staging--
+		s.open = false
+		return nil
+	})
+	return l, err
+}
+func (s *fakeStaging) Abort() error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.open {
+		s.open = false
+		s.w.staging--
+	}
+	return nil
+}
+func (f fakeStorage) DeleteLayer(_ context.Context, id string) error {
+	return f.hit("delete layer", func() error { delete(f.layers, id); return nil })
+}
+func (f fakeStorage) CreateUpper(_ context.Context, id int64) error {
+	return f.hit("create upper", func() error { f.uppers[id] = true; return nil })
+}
+func (f fakeStorage) DeleteUpper(_ context.Context, id int64) error {
+	return f.hit("delete upper", func() error { delete(f.uppers, id); return nil })
+}
+func (f fakeStorage) Usage(context.Context, int64) (int64, error) { return 4096, nil }
+func (f fakeStorage) OpenRoot(_ context.Context, id int64, layers []string, m sysctl.IDMap) (file *os.File, err error) {
+	err = f.hit("open root", func() error { return nil })
+	if err == nil {
+		file, err = os.Open(os.DevNull)
+	}
+	return file, err
+}
+
+type fakeTree struct{ *treetest.Tree }
+
+func (fakeTree) Close() error   { return nil }
+func (fakeTree) Root() *os.File { return nil }
+
+func passwd() fakeTree {
+	return fakeTree{treetest.New(map[string]string{
+		"/etc/passwd":         "root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000::/home/bob:/bin/zsh\n",
+		"/etc/group":          "root:x:0:\nbob:x:1000:\nsudo:x:27:bob\nadm:x:4:alice,bob\n",
+		"/etc/default/locale": "LANG=\"de_DE.UTF-8\"\n",
+	})}
+}
+
+func (f fakeStorage) OpenTree(context.Context, int64, []string) (manager.OpenedTree, error) {
+	return passwd(), f.hit("open tree", func() error { return nil })
+}
+func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
+	return passwd(), nil
+}
+func (f fakeStorage) OpenProcess(sysctl.Process) (manager.OpenedTree, error) { return passwd(), nil }
+func (f fakeStorage) Sweep(context.Context) error                            { return nil }
+func (f fakeStorage) Probe(context.Context) []sysctl.Fact                    { return nil }
+
+type fakeNet struct{ *world }
+
+func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
+	return f.hit("ensure bridge", func() error { f.bridges[n.Name] = true; return nil })
+}
+func (f fakeNet) DeleteLink(_ context.Context, name string) error {
+	return f.hit("delete link", func() error { delete(f.links, name); return nil })
+}
+func (f fakeNet) ChooseSubnets(context.Context, []netip.Prefix) (netip.Prefix, netip.Prefix, error) {
+	return netip.MustParsePrefix("10.99.0.1/24"), netip.MustParsePrefix("fd99::1/64"), nil
+}
+func (f fakeNet) Picker(p netip.Prefix, prefer netip.Addr) sysctl.AddressPicker {
+	return func(taken func(netip.Addr) bool) (netip.Addr, error) {
+		if prefer.IsValid() && !taken(prefer) {
+			return prefer, nil
+		}
+		for a := p.Addr().Next(); p.Contains(a); a = a.Next() {
+			if !taken(a) {
+				return a, nil
+			}
+		}
+		return netip.Addr{}, sysctl.E(sysctl.NoSpace, "full")
+	}
+}
+func (f fakeNet) CheckAddress(n sysctl.Network, a netip.Addr) error {
+	if !n.IPv4.Contains(a) && !n.IPv6.Contains(a) {
+		return sysctl.E(sysctl.Invalid, "%s is not in %s or %s", a, n.IPv4.Masked(), n.IPv6.Masked())
+	}
+	return nil
+}
+func (f fakeNet) MAC(id int64, device string) string {
+	return fmt.Sprintf("00:16:3e:00:%02x:%02x", id, len(device))
+}
+func (f fakeNet) HostDNS(context.Context) ([]netip.Addr, []string) { return nil, nil }
+func (f fakeNet) Probe(context.Context) []sysctl.Fact              { return []sysctl.Fact{{Name: "nat"}} }
+
+type fakeGuests struct{ *world }
+
+func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
+	return sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}, f.hit("detect", func() error { return nil })
+}
+func (f fakeGuests) Prepare(sysctl.Tree, sysctl.Guest) ([]sysctl.Change, error) {
+	return []sysctl.Change{{Path: "/etc/machine-id"}}, f.hit("prepare", func() error { return nil })
+}
+func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
+	return []sysctl.Change{{Path: "/etc/hostname", Data: []byte(n.Hostname + "\n")}}, f.hit("render", func() error { return nil })
+}
+
+type fakeCatalogue struct{ *world }
+
+func (f fakeCatalogue) List() []sysctl.Template { return []sysctl.Template{{Name: "debian12"}} }
+func (f fakeCatalogue) Find(ref string) (sysctl.Template, []byte, error) {
+	if ref == "debian12" || ref == "debian/12" {
+		return sysctl.Template{Name: "debian12"}, []byte("name: debian12\n"), nil
+	}
+	return sysctl.Template{}, nil, sysctl.E(sysctl.NotFound, "no template is called %q", ref).WithHint("sysctl template list")
+}
+func (f fakeCatalogue) Validate(string) error { return nil }
+func (f fakeCatalogue) Build(_ context.Context, ref, dir string, p sysctl.Progress) (string, error) {
+	return "bootstrap", f.hit("build", func() error { return nil })
+}
+func (f fakeCatalogue) Unpack(context.Context, string, string, int64, sysctl.Progress) error {
+	return f.hit("unpack", func() error { return nil })
+}
+func (f fakeCatalogue) Pack(_ context.Context, _ *os.File, w io.Writer) error {
+	_, err := io.WriteString(w, "tar")
+	return err
+}
+
+// house is a Manager over a world and a real database.
+type house struct {
+	*manager.Manager
+	w    *world
+	db   *db.DB
+	path string
+}
+
+func newHouse(t *testing.T) house {
+	t.Helper()
+	dir := t.TempDir()
+	w := newWorld()
+	path := filepath.Join(dir, "sysctl.db")
+	d, err := db.Open(t.Context(), db.Options{Path: path, Now: time.Now, DefaultNetwork: "sysbr0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	runs := 0
+	m := manager.New(manager.Config{
+		DB: d, Runtime: fakeRuntime{w}, Storage: fakeStorage{w}, Net: fakeNet{w}, Guests: fakeGuests{w}, Catalogue: fakeCatalogue{w},
+		LockDir: filepath.Join(dir, "lock"), DefaultNetwork: sysctl.Network{Name: "sysbr0", NAT: true},
+		IDs:  db.IDBlock{Base: 1 << 20, Size: 65536, Count: 300},
+		Link: func(id int64, nic int) string { return fmt.Sprintf("sy%d.%d", id, nic) },
+		CPUs: func() ([]int, error) { return []int{0, 1, 2, 3}, nil }, Memory: func() (int64, error) { return 8 << 30, nil },
+		Now: time.Now, NewRun: func() string { runs++; return fmt.Sprint("run", runs) },
+	})
+	return house{m, w, d, path}
+}
+
+// launch makes a running instance.
+func (h house) launch(t *testing.T, name string) {
+	t.Helper()
+	if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: name, Start: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h house) names(t *testing.T) []string {
+	t.Helper()
+	all, err := h.db.Instances(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, i := range all {
+		names = append(names, i.Name)
+	}
+	return names
+}

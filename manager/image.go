@@ -1,0 +1,198 @@
+package manager
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// findImage resolves what the user calls a template or an image: an image by alias or id first, then
+// a template, whose image may have to be built (build is the template's name then).
+func (m *Manager) findImage(ctx context.Context, source string) (image sysctl.Image, build string, err error) {
+	image, err = m.DB.Image(ctx, source)
+	if err == nil || sysctl.KindOf(err) != sysctl.NotFound {
+		return image, "", err
+	}
+	t, _, terr := m.Catalogue.Find(source)
+	if terr != nil {
+		return sysctl.Image{}, "", terr
+	}
+	image, err = m.DB.Image(ctx, t.Name)
+	if sysctl.KindOf(err) == sysctl.NotFound {
+		return sysctl.Image{Template: t.Name}, t.Name, nil
+	}
+	return image, "", err
+}
+
+// buildImage builds a template's image under the image's lock: of several launches at once one builds,
+// the others wait and use it.
+func (m *Manager) buildImage(ctx context.Context, name string, p sysctl.Progress) (sysctl.Image, error) {
+	unlock, err := m.lock(ctx, "image", name, p)
+	if err != nil {
+		return sysctl.Image{}, err
+	}
+	defer unlock()
+	if image, err := m.DB.Image(ctx, name); err == nil || sysctl.KindOf(err) != sysctl.NotFound {
+		return image, err
+	}
+	t, _, err := m.Catalogue.Find(name)
+	if err != nil {
+		return sysctl.Image{}, err
+	}
+	image := sysctl.Image{Template: t.Name, Aliases: []string{t.Name}, Description: t.Description}
+	return m.addImage(ctx, image, p, func(dir string) (string, error) { return m.Catalogue.Build(ctx, name, dir, p) })
+}
+
+// addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
+// in a container, sealed and recorded. On failure nothing is left.
+func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(dir string) (string, error)) (sysctl.Image, error) {
+	s, err := m.Storage.Stage(ctx)
+	if err != nil {
+		return image, sysctl.Wrap(err, "staging")
+	}
+	defer s.Abort()
+	if image.Source, err = fill(s.Dir()); err != nil {
+		return image, err
+	}
+	p.Report("prepare", 0, 0)
+	tree := s.Tree()
+	if image.Guest, err = m.Guests.Detect(tree); err != nil {
+		return image, sysctl.Wrap(err, "detect the guest")
+	}
+	if image.Guest.Known() {
+		changes, err := m.Guests.Prepare(tree, image.Guest)
+		if err != nil {
+			return image, sysctl.Wrap(err, "prepare the guest")
+		}
+		if err := sysctl.Apply(tree, changes); err != nil {
+			return image, sysctl.Wrap(err, "prepare the guest")
+		}
+	}
+	p.Report("seal", 0, 0)
+	unlock, err := m.lockLayers(ctx, unix.LOCK_SH)
+	if err != nil {
+		return image, err
+	}
+	defer unlock()
+	layer, err := s.Commit(ctx)
+	if err != nil {
+		return image, sysctl.Wrap(err, "seal the layer")
+	}
+	image.Arch = image.Guest.Arch
+	image.Layers, image.Size = []string{layer.ID}, layer.Size
+	image.ID = ImageID(image.Layers)
+	if err := m.DB.AddImage(ctx, image, []sysctl.Layer{layer}); err != nil {
+		return image, err
+	}
+	return m.DB.Image(ctx, image.ID)
+}
+
+// ImageID names an image by its layers: hexadecimal sha256 over their ids, lowest first, one a line.
+func ImageID(layers []string) string {
+	h := sha256.New()
+	for _, l := range layers {
+		io.WriteString(h, l+"\n")
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Images lists all images.
+func (m *Manager) Images(ctx context.Context) ([]sysctl.Image, error) { return m.DB.Images(ctx) }
+
+// Image finds an image by alias, id or unique beginning of an id.
+func (m *Manager) Image(ctx context.Context, ref string) (sysctl.Image, error) {
+	return m.DB.Image(ctx, ref)
+}
+
+// DefaultMaxSize is what an imported tree may unpack to unless the user says otherwise.
+const DefaultMaxSize = 64 << 30
+
+// ImportImage makes an image of a tarball or a directory. An alias that exists moves to the new image.
+func (m *Manager) ImportImage(ctx context.Context, o ImportOptions) (sysctl.Image, error) {
+	image, err := m.importImage(ctx, o)
+	return image, sysctl.Wrap(err, "import %s", o.Path)
+}
+
+func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Image, error) {
+	if err := sysctl.CheckRef("image alias", o.Alias); err != nil {
+		return sysctl.Image{}, err
+	}
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return sysctl.Image{}, err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return sysctl.Image{}, sysctl.E(sysctl.NotFound, "no such file or directory")
+	}
+	if o.MaxSize == 0 {
+		o.MaxSize = DefaultMaxSize
+	}
+	unlock, err := m.lock(ctx, "image", o.Alias, o.Progress)
+	if err != nil {
+		return sysctl.Image{}, err
+	}
+	defer unlock()
+	image := sysctl.Image{Aliases: []string{o.Alias}, Description: o.Alias}
+	return m.addImage(ctx, image, o.Progress, func(dir string) (string, error) {
+		return path, m.Catalogue.Unpack(ctx, path, dir, o.MaxSize, o.Progress)
+	})
+}
+
+// ExportImage writes the image as one tar stream of its merged tree (uncompressed).
+func (m *Manager) ExportImage(ctx context.Context, ref string, w io.Writer) error {
+	image, err := m.DB.Image(ctx, ref)
+	if err != nil {
+		return sysctl.Wrap(err, "export %s", ref)
+	}
+	t, err := m.Storage.OpenLayers(ctx, image.Layers)
+	if err != nil {
+		return sysctl.Wrap(err, "export %s", ref)
+	}
+	defer t.Close()
+	return sysctl.Wrap(m.Catalogue.Pack(ctx, t.Root(), w), "export %s", ref)
+}
+
+// DeleteImage forgets an image. Its layers stay for as long as an instance or another image uses them.
+func (m *Manager) DeleteImage(ctx context.Context, ref string) error {
+	image, err := m.DB.Image(ctx, ref)
+	if err == nil {
+		err = m.DB.DeleteImage(ctx, image.ID)
+	}
+	if err == nil {
+		err = m.collectLayers(ctx)
+	}
+	return sysctl.Wrap(err, "delete image %s", ref)
+}
+
+// collectLayers deletes the layers that no image and no instance names. The row goes first: a layer
+// on disk without a row is garbage, a row without its layer would be a loss.
+func (m *Manager) collectLayers(ctx context.Context) error {
+	unlock, err := m.lockLayers(ctx, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	unused, err := m.DB.UnusedLayers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range unused {
+		err := m.DB.DeleteLayer(ctx, l.ID)
+		if sysctl.KindOf(err) == sysctl.Conflict {
+			continue // named again since
+		}
+		if err != nil {
+			return err
+		}
+		if err := m.Storage.DeleteLayer(ctx, l.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// List returns all instances, by name, as promised and as observed. It takes no lock and touches no
+// storage. It fails only where the database does: what is wrong with an instance is in its State.
+func (m *Manager) List(ctx context.Context) ([]Info, error) {
+	all, err := m.DB.Instances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, len(all))
+	for i, inst := range all {
+		infos[i] = m.observe(inst)
+	}
+	return infos, nil
+}
+
+// observe adds what the kernel says to what the database promises.
+func (m *Manager) observe(inst sysctl.Instance) Info {
+	s := m.Runtime.State(inst.ID)
+	if !inst.Ready {
+		if s.Status == sysctl.Stopped {
+			s.Status = sysctl.Broken
+		}
+		s.Problems = append(s.Problems, "half-made: a command is at work on it or was interrupted (sysctl delete "+inst.Name+")")
+	}
+	return Info{Instance: inst, State: s}
+}
+
+// Info returns everything known of one instance.
+func (m *Manager) Info(ctx context.Context, name string) (Detail, error) {
+	d, err := m.info(ctx, name)
+	return d, sysctl.Wrap(err, "info %s", name)
+}
+
+func (m *Manager) info(ctx context.Context, name string) (Detail, error) {
+	inst, err := m.DB.Instance(ctx, name)
+	if err != nil {
+		return Detail{}, err
+	}
+	d := Detail{Info: m.observe(inst), Usage: sysctl.Usage{Processes: -1, Memory: -1, CPU: -1}}
+	if d.State.Init.PID != 0 {
+		d.Usage = m.Runtime.Usage(inst.ID)
+		d.Uptime = m.Now().Sub(d.State.Started)
+	}
+	if d.Usage.Disk, err = m.Storage.Usage(ctx, inst.ID); err != nil {
+		d.Usage.Disk = -1
+		d.State.Problems = append(d.State.Problems, err.Error())
+	}
+	d.Expanded, d.AllDevs, err = m.expanded(ctx, inst)
+	return d, err
+}
+
+// Logs opens a log of an instance: liblxc's of the newest start, or what the guest wrote to its console.
+// An instance that has not logged anything gives an empty one.
+func (m *Manager) Logs(ctx context.Context, name string, o LogOptions) (io.ReadCloser, error) {
+	inst, err := m.DB.Instance(ctx, name)
+	if err != nil {
+		return nil, sysctl.Wrap(err, "logs %s", name)
+	}
+	path := m.Runtime.LogPath(inst.ID)
+	if o.Console {
+		path = m.Runtime.ConsoleLogPath(inst.ID)
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = os.Open(os.DevNull)
+	}
+	if err != nil {
+		return nil, sysctl.Wrap(err, "logs %s", name)
+	}
+	return f, nil
+}

@@ -1,0 +1,78 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// Locks are flock(2) files under a directory on a tmpfs; the kernel drops them with their process. Order,
+// always: one image lock, then instance locks sorted by name, then the layers' lock, then what the hands lock inside
+// (doc/locking.md). A file is never removed, so two processes always lock the same inode.
+
+// lock takes the exclusive lock of a thing ("instance", "web1"), waiting for it until ctx ends.
+// While it waits it says so through p.
+func (m *Manager) lock(ctx context.Context, noun, name string, p sysctl.Progress) (unlock func(), err error) {
+	return m.flock(ctx, noun, name, unix.LOCK_EX, p)
+}
+
+// lockLayers guards the set of layers against collection: whoever adds a layer and then its row holds it
+// shared, collection holds it alone.
+func (m *Manager) lockLayers(ctx context.Context, how int) (unlock func(), err error) {
+	return m.flock(ctx, "layers", "all", how, nil)
+}
+
+func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysctl.Progress) (unlock func(), err error) {
+	if err := os.MkdirAll(m.lockDir, 0o700); err != nil {
+		return nil, sysctl.Wrap(err, "lock")
+	}
+	file := filepath.Join(m.lockDir, noun+"-"+strings.ReplaceAll(name, "/", "%2F"))
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, sysctl.Wrap(err, "lock")
+	}
+	err = flock(f, how|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		p.Report("waiting for another command on "+noun+" "+name, 0, 0)
+		err = waitLock(ctx, f, how)
+		if err != nil && ctx.Err() != nil {
+			return nil, err // f is closed by the waiter
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, sysctl.Wrap(err, "lock %s", file)
+	}
+	return func() { f.Close() }, nil
+}
+
+// waitLock blocks in flock on another goroutine, so that ctx can end the wait. A flock that succeeds
+// after that is given back at once.
+func waitLock(ctx context.Context, f *os.File, how int) error {
+	got := make(chan error, 1)
+	go func() { got <- flock(f, how) }()
+	select {
+	case err := <-got:
+		return err
+	case <-ctx.Done():
+		go func() {
+			<-got
+			f.Close()
+		}()
+		return ctx.Err()
+	}
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

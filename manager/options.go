@@ -1,0 +1,106 @@
+package manager
+
+import (
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// CreateOptions is one launch or create.
+type CreateOptions struct {
+	Source    string   // template name or alias, image alias or id
+	Name      string   // "" : one is made up
+	Profiles  []string // nil: {"default"}; empty: none
+	Config    map[string]string
+	Devices   map[string]sysctl.Device
+	Ephemeral bool
+	IPs       []netip.Addr // at most one per family, for the first NIC
+	Network   string       // for the first NIC: "" = profile's; "none" = no NIC at all; a managed network; "lan:IF"
+	Start     bool         // launch
+	DryRun    bool         // plan only: nothing is changed
+	Keep      bool         // leave a failed instance for inspection
+	Progress  sysctl.Progress
+}
+
+// Plan is what a create will do or has done.
+type Plan struct {
+	Instance sysctl.Instance `json:"instance"`
+	Image    string          `json:"image"` // id of the image, "" where it is still to be built
+	Build    bool            `json:"build"` // the image has to be built first
+	Steps    []string        `json:"steps"` // names of the steps, in order
+}
+
+// StopOptions says how an instance is stopped.
+type StopOptions struct {
+	Timeout  time.Duration // how long the guest may take before the next means; 0 = 30 s
+	Force    bool          // kill at once
+	Progress sysctl.Progress
+}
+
+// DeleteOptions says how an instance is deleted.
+type DeleteOptions struct {
+	Force bool // stop it first where it runs
+}
+
+// Info is an instance as promised and as observed.
+type Info struct {
+	sysctl.Instance
+	State sysctl.State `json:"state"`
+}
+
+// Detail is everything known of one instance.
+type Detail struct {
+	Info
+	Usage    sysctl.Usage             `json:"usage"`
+	Expanded map[string]string        `json:"expanded_config"`
+	AllDevs  map[string]sysctl.Device `json:"expanded_devices"`
+	Uptime   time.Duration            `json:"uptime_ns"`
+}
+
+// ExecOptions is one command in a running instance.
+type ExecOptions struct {
+	Argv   []string
+	Env    []string // KEY=VALUE, over the instance's environment.*
+	User   string   // "" = root; a name or uid, looked up in the guest's passwd
+	Group  string   // "" = the user's primary group; a name or gid
+	Cwd    string   // "" = the user's home
+	Login  bool     // run the user's login shell; Argv is ignored
+	Stdin  *os.File
+	Stdout *os.File
+	Stderr *os.File
+	TTY    bool // give it a pty of the guest's; Stdin must be a terminal (set raw by the caller)
+	// Resize delivers new terminal sizes while TTY; may be nil.
+	Resize <-chan WindowSize
+}
+
+// WindowSize is a terminal's size in characters.
+type WindowSize struct{ Rows, Cols uint16 }
+
+// ConsoleOptions attaches to an instance's console.
+type ConsoleOptions struct {
+	In     *os.File
+	Out    *os.File
+	Escape byte // control character that, followed by 'q', detaches; 1 = ctrl-a
+	Resize <-chan WindowSize
+}
+
+// LogOptions chooses a log.
+type LogOptions struct {
+	Console bool // what the guest wrote to its console; else the runtime's log
+}
+
+// ImportOptions is one image import.
+type ImportOptions struct {
+	Path     string // tarball (gz, xz, zst, bz2, plain), or a directory
+	Alias    string
+	MaxSize  int64 // bytes the unpacked tree may have; 0 = DefaultMaxSize
+	Progress sysctl.Progress
+}
+
+// AutostartResult is what became of one instance at autostart.
+type AutostartResult struct {
+	Name  string `json:"name"`
+	Error string `json:"error,omitempty"`
+}

@@ -1,0 +1,98 @@
+package manager
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// The hands, as the verbs need them. host plugs them in; tests plug in fakes. What each method promises
+// is written at its implementation.
+
+// Runtime is manager/lxc.
+type Runtime interface {
+	Start(ctx context.Context, b sysctl.Boot, root *os.File) (sysctl.State, error)
+	State(id int64) sysctl.State
+	Usage(id int64) sysctl.Usage
+	Signal(id int64, sig syscall.Signal) error
+	HaltSignal(init string) syscall.Signal
+	Wait(ctx context.Context, id int64) error
+	Gone(ctx context.Context, id int64) error
+	Settled(id int64) error
+	Clear(ctx context.Context, id int64, deleteLink func(context.Context, string) error) error
+	Freeze(id int64) error
+	Unfreeze(id int64) error
+	Limit(id int64, b sysctl.Boot) error
+	Exec(ctx context.Context, id int64, c sysctl.Command) (int, error)
+	OpenPTY(id int64) (master, slave *os.File, err error)
+	OpenConsole(id int64) (*os.File, error)
+	LogPath(id int64) string
+	ConsoleLogPath(id int64) string
+	RemoveLogs(id int64) error
+	Probe(ctx context.Context) []sysctl.Fact
+}
+
+// Storage is the room storage.
+type Storage interface {
+	Stage(ctx context.Context) (Staging, error)
+	DeleteLayer(ctx context.Context, id string) error
+	CreateUpper(ctx context.Context, id int64) error
+	DeleteUpper(ctx context.Context, id int64) error
+	Usage(ctx context.Context, id int64) (int64, error)
+	OpenRoot(ctx context.Context, id int64, layers []string, m sysctl.IDMap) (*os.File, error)
+	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
+	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)
+	OpenProcess(p sysctl.Process) (OpenedTree, error)
+	Sweep(ctx context.Context) error
+	Probe(ctx context.Context) []sysctl.Fact
+}
+
+// Staging is a layer under construction.
+type Staging interface {
+	Dir() string
+	Tree() sysctl.Tree
+	Commit(ctx context.Context) (sysctl.Layer, error)
+	Abort() error
+}
+
+// OpenedTree is a tree that must be closed.
+type OpenedTree interface {
+	sysctl.Tree
+	io.Closer
+	// Root is the tree's root directory, for reading whole trees.
+	Root() *os.File
+}
+
+// Net is the room netconfig.
+type Net interface {
+	EnsureBridge(ctx context.Context, n sysctl.Network) error
+	DeleteLink(ctx context.Context, name string) error
+	ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error)
+	Picker(p netip.Prefix, prefer netip.Addr) sysctl.AddressPicker
+	CheckAddress(n sysctl.Network, a netip.Addr) error
+	MAC(id int64, device string) string
+	HostDNS(ctx context.Context) (servers []netip.Addr, search []string)
+	Probe(ctx context.Context) []sysctl.Fact
+}
+
+// Guests is what is known of guests: the rooms templates (detection, preparation) and netconfig/guest
+// (their own network files).
+type Guests interface {
+	Detect(t sysctl.Tree) (sysctl.Guest, error)
+	Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error)
+	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)
+}
+
+// Templates is the catalogue and the ways to make a tree, of the room templates.
+type Templates interface {
+	List() []sysctl.Template
+	Find(ref string) (sysctl.Template, []byte, error)
+	Validate(path string) error
+	Build(ctx context.Context, ref, dir string, p sysctl.Progress) (source string, err error)
+	Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error
+	Pack(ctx context.Context, root *os.File, w io.Writer) error
+}

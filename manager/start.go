@@ -1,0 +1,241 @@
+package manager
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/profiles"
+)
+
+// Start boots a stopped instance and returns once its init runs. Starting a running instance is a
+// Conflict. On failure nothing of the attempt is left.
+func (m *Manager) Start(ctx context.Context, name string, p sysctl.Progress) error {
+	inst, unlock, err := m.lockInstance(ctx, name, p)
+	defer unlock()
+	if err == nil {
+		err = m.start(ctx, inst, p)
+	}
+	return sysctl.Wrap(err, "start %s", name)
+}
+
+// start does what Start does; the instance's lock is held.
+func (m *Manager) start(ctx context.Context, inst sysctl.Instance, p sysctl.Progress) error {
+	if !inst.Ready {
+		return halfMade(inst.Name)
+	}
+	switch s := m.Runtime.State(inst.ID); s.Status {
+	case sysctl.Running, sysctl.Frozen:
+		return sysctl.E(sysctl.Conflict, "it is running already").WithHint("sysctl shell %s", inst.Name)
+	case sysctl.Broken:
+		return sysctl.E(sysctl.Conflict, "it is broken: %s", strings.Join(s.Problems, "; ")).WithHint("sysctl stop --force %s", inst.Name)
+	}
+	// A run that ended by itself may still be on its way out: its monitor and hook hold cgroups and links.
+	if err := m.Runtime.Clear(ctx, inst.ID, m.Net.DeleteLink); err != nil {
+		return err
+	}
+	spec, err := m.spec(ctx, inst)
+	if err != nil {
+		return err
+	}
+	steps := append(m.startSteps(&inst, &spec), step{name: "note start", do: func(ctx context.Context) error {
+		return m.DB.MarkStarted(ctx, inst.ID, m.Now())
+	}})
+	return runSteps(ctx, steps, false, p)
+}
+
+// spec merges an instance's configuration with its profiles'.
+func (m *Manager) spec(ctx context.Context, inst sysctl.Instance) (sysctl.Spec, error) {
+	config, devices, err := m.expanded(ctx, inst)
+	if err != nil {
+		return sysctl.Spec{}, err
+	}
+	return profiles.Resolve(config, devices)
+}
+
+func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[string]string, map[string]sysctl.Device, error) {
+	var ps []sysctl.Profile
+	for _, name := range inst.Profiles {
+		p, err := m.DB.Profile(ctx, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		ps = append(ps, p)
+	}
+	config, devices := profiles.Merge(ps, inst.Config, inst.Devices)
+	return config, devices, nil
+}
+
+// startSteps are the steps that boot an instance. Their undo is the whole of a stop: stop = unwind.
+// The instance and spec are read when the steps run, as an earlier step may have filled them in.
+func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
+	return []step{
+		{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }},
+		{name: "write guest files", do: func(ctx context.Context) error { return m.writeGuest(ctx, *inst) }},
+		{name: "boot",
+			do:   func(ctx context.Context) error { return m.boot(ctx, *inst, *spec) },
+			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID, m.Net.DeleteLink) }},
+	}
+}
+
+// bringUp makes sure that every managed network of the instance is up. A network stays up when an
+// instance stops: others may use it.
+func (m *Manager) bringUp(ctx context.Context, inst sysctl.Instance) error {
+	done := map[string]bool{}
+	for _, n := range inst.NICs {
+		if n.Network == "" || done[n.Network] {
+			continue
+		}
+		done[n.Network] = true
+		network, err := m.network(ctx, n.Network)
+		if err != nil {
+			return err
+		}
+		if err := m.Net.EnsureBridge(ctx, network); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeGuest writes identity and network into the guest's own files. A guest that nobody knows is
+// left as it is; boot then lets the runtime set its addresses.
+func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance) error {
+	if !inst.Guest.Known() {
+		return nil
+	}
+	t, err := m.Storage.OpenTree(ctx, inst.ID, inst.Layers)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	network, err := m.guestNetwork(ctx, inst)
+	if err != nil {
+		return err
+	}
+	changes, err := m.Guests.Render(t, inst.Guest, network)
+	if err != nil {
+		return err
+	}
+	return sysctl.Apply(t, changes)
+}
+
+// guestNetwork is the neutral model of what the guest must know.
+func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance) (sysctl.GuestNetwork, error) {
+	servers, search := m.Net.HostDNS(ctx)
+	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search}
+	for _, n := range inst.NICs {
+		nic := sysctl.GuestNIC{Name: n.Name, MAC: n.MAC}
+		if n.Network != "" {
+			network, err := m.network(ctx, n.Network)
+			if err != nil {
+				return g, err
+			}
+			nic.MTU = network.MTU
+			nic.Addresses, nic.Gateway4, nic.Gateway6 = addresses(n, network)
+		}
+		g.NICs = append(g.NICs, nic)
+	}
+	return g, nil
+}
+
+// addresses are a NIC's claimed addresses with their subnets' lengths, and its gateways.
+func addresses(n sysctl.NIC, network sysctl.Network) (all []netip.Prefix, gw4, gw6 netip.Addr) {
+	if n.IPv4.IsValid() {
+		all = append(all, netip.PrefixFrom(n.IPv4, network.IPv4.Bits()))
+		gw4 = network.IPv4.Addr()
+	}
+	if n.IPv6.IsValid() {
+		all = append(all, netip.PrefixFrom(n.IPv6, network.IPv6.Bits()))
+		gw6 = network.IPv6.Addr()
+	}
+	return all, gw4, gw6
+}
+
+// boot opens the root and hands it to the runtime.
+func (m *Manager) boot(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) error {
+	b, err := m.bootOf(ctx, inst, spec)
+	if err != nil {
+		return err
+	}
+	root, err := m.Storage.OpenRoot(ctx, inst.ID, inst.Layers, inst.IDMap)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	_, err = m.Runtime.Start(ctx, b, root)
+	return err
+}
+
+// bootOf decides everything a start needs.
+func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.Boot, error) {
+	b := sysctl.Boot{
+		Instance: inst.ID, Name: inst.Name, RunID: m.NewRun(), Hostname: inst.Name, Arch: inst.Guest.Arch,
+		IDMap: inst.IDMap, Environment: spec.Environment, Disks: spec.Disks,
+	}
+	if m.Hook != nil {
+		b.Settle = append(m.Hook(inst.ID), b.RunID)
+	}
+	if err := m.limits(&b, spec); err != nil {
+		return b, err
+	}
+	for i, n := range spec.NICs {
+		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
+		if n.Type == "macvlan" {
+			nic.Type, nic.HostName = "macvlan", ""
+		}
+		claimed := nicOf(inst, n.Device)
+		nic.MAC = claimed.MAC
+		if n.Network != "" {
+			network, err := m.network(ctx, n.Network)
+			if err != nil {
+				return b, err
+			}
+			nic.Link = network.Name
+			if nic.MTU == 0 {
+				nic.MTU = network.MTU
+			}
+			if !inst.Guest.Known() || inst.Guest.Renderer == "" || inst.Guest.Renderer == "none" {
+				nic.Addresses, nic.Gateway4, nic.Gateway6 = addresses(claimed, network)
+			}
+		}
+		b.NICs = append(b.NICs, nic)
+	}
+	return b, nil
+}
+
+func nicOf(inst sysctl.Instance, device string) sysctl.NIC {
+	for _, n := range inst.NICs {
+		if n.Device == device {
+			return n
+		}
+	}
+	return sysctl.NIC{}
+}
+
+// limits turns the limits of a spec into what the kernel takes. A number of CPUs becomes that many of
+// the host's, chosen by the instance's id so that instances spread over them.
+func (m *Manager) limits(b *sysctl.Boot, spec sysctl.Spec) error {
+	b.Memory, b.Processes, b.CPUs = spec.Memory.Bytes, spec.Processes, spec.CPU.Set
+	if spec.Memory.Percent > 0 {
+		total, err := m.Memory()
+		if err != nil {
+			return err
+		}
+		b.Memory = total / 100 * int64(spec.Memory.Percent)
+	}
+	if spec.CPU.Count > 0 {
+		online, err := m.CPUs()
+		if err != nil {
+			return err
+		}
+		var set []string
+		for i := range min(spec.CPU.Count, len(online)) {
+			set = append(set, strconv.Itoa(online[(int(b.Instance)+i)%len(online)]))
+		}
+		b.CPUs = strings.Join(set, ",")
+	}
+	return nil
+}

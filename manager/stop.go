@@ -1,0 +1,147 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// DefaultStopTimeout is how long a guest may take to halt.
+const DefaultStopTimeout = 30 * time.Second
+
+// Stop halts a running instance: its init is asked to halt, and killed when it has not done so within
+// the timeout (said through o.Progress), or at once with o.Force. Stopping a stopped instance
+// is a Conflict without Force, and success with it. An ephemeral instance is gone afterwards.
+func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
+	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
+	defer unlock()
+	if err == nil {
+		err = m.stop(ctx, inst, o)
+	}
+	if err == nil && inst.Ephemeral {
+		err = m.destroy(ctx, inst)
+	}
+	return sysctl.Wrap(err, "stop %s", name)
+}
+
+// stop does what Stop does but for deletion; the instance's lock is held.
+func (m *Manager) stop(ctx context.Context, inst sysctl.Instance, o StopOptions) error {
+	s := m.Runtime.State(inst.ID)
+	switch {
+	case o.Force:
+	case s.Status == sysctl.Stopped:
+		return sysctl.E(sysctl.Conflict, "it is not running").WithHint("sysctl start %s", inst.Name)
+	case s.Status == sysctl.Frozen:
+		return sysctl.E(sysctl.Conflict, "it is frozen and cannot halt").WithHint("sysctl unfreeze %s", inst.Name)
+	case s.Status == sysctl.Running:
+		if err := m.halt(ctx, inst, o); err != nil {
+			return err
+		}
+	}
+	return m.Runtime.Clear(context.WithoutCancel(ctx), inst.ID, m.Net.DeleteLink)
+}
+
+// halt asks the guest to halt and waits for its init to end, at most for the timeout. That it has not
+// is no error: the caller ends it by force. A cancelled ctx leaves the guest halting.
+func (m *Manager) halt(ctx context.Context, inst sysctl.Instance, o StopOptions) error {
+	timeout := o.Timeout
+	if timeout <= 0 {
+		timeout = DefaultStopTimeout
+	}
+	o.Progress.Report("halt", 0, 0)
+	if err := m.Runtime.Signal(inst.ID, m.Runtime.HaltSignal(inst.Guest.Init)); err != nil {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := m.Runtime.Wait(wait, inst.ID)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		o.Progress.Report("killing the guest: it has not halted within "+timeout.String(), 0, 0)
+		return nil
+	}
+	return err
+}
+
+// Restart stops an instance where it runs, and starts it again, all under one lock.
+func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error {
+	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
+	defer unlock()
+	if err == nil {
+		if s := m.Runtime.State(inst.ID).Status; s != sysctl.Stopped {
+			err = m.stop(ctx, inst, o)
+		}
+	}
+	if err == nil {
+		err = m.start(ctx, inst, o.Progress)
+	}
+	return sysctl.Wrap(err, "restart %s", name)
+}
+
+// Freeze stops every process of a running instance until Unfreeze. Idempotent.
+func (m *Manager) Freeze(ctx context.Context, name string) error {
+	inst, unlock, err := m.lockInstance(ctx, name, nil)
+	defer unlock()
+	if err == nil && m.Runtime.State(inst.ID).Status != sysctl.Frozen {
+		if _, err = m.running(inst); err == nil {
+			err = m.Runtime.Freeze(inst.ID)
+		}
+	}
+	return sysctl.Wrap(err, "freeze %s", name)
+}
+
+// Unfreeze lets a frozen instance go on. On a running one it does nothing.
+func (m *Manager) Unfreeze(ctx context.Context, name string) error {
+	inst, unlock, err := m.lockInstance(ctx, name, nil)
+	defer unlock()
+	if err == nil {
+		switch m.Runtime.State(inst.ID).Status {
+		case sysctl.Frozen:
+			err = m.Runtime.Unfreeze(inst.ID)
+		case sysctl.Running:
+		default:
+			_, err = m.running(inst)
+		}
+	}
+	return sysctl.Wrap(err, "unfreeze %s", name)
+}
+
+// Settle is what the post-stop hook calls, detached from the monitor: the given run has ended by
+// itself (the guest powered off, or its init died). target is liblxc's LXC_TARGET: after "reboot" the
+// run goes on and nothing is done. It waits for the monitor to go, removes
+// what the run left on the host, and deletes an ephemeral instance. A run that is not the newest
+// any more, or that a verb has settled meanwhile, is left alone.
+func (m *Manager) Settle(ctx context.Context, id int64, runID, target string) error {
+	if target == "reboot" {
+		return nil
+	}
+	inst, err := m.DB.InstanceByID(ctx, id)
+	if sysctl.KindOf(err) == sysctl.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	inst, unlock, err := m.lockInstance(ctx, inst.Name, nil)
+	defer unlock()
+	if sysctl.KindOf(err) == sysctl.NotFound {
+		return nil
+	}
+	if err != nil || inst.ID != id || m.Runtime.State(id).RunID != runID || m.Runtime.State(id).Init.PID != 0 {
+		return err
+	}
+	if err := m.Runtime.Settled(id); err != nil {
+		return err
+	}
+	if err := m.Runtime.Gone(ctx, id); err != nil {
+		return err
+	}
+	if err := m.Runtime.Clear(ctx, id, m.Net.DeleteLink); err != nil {
+		return err
+	}
+	if inst.Ephemeral {
+		return m.destroy(ctx, inst)
+	}
+	return nil
+}

@@ -1,0 +1,399 @@
+package manager_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+func kind(t *testing.T, err error, want sysctl.Kind) {
+	t.Helper()
+	if got := sysctl.KindOf(err); got != want {
+		t.Errorf("kind = %q, want %q: %v", got, want, err)
+	}
+}
+
+func TestLifecycle(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	kind(t, h.Start(ctx, "web1", nil), sysctl.Conflict)
+	kind(t, h.Delete(ctx, "web1", manager.DeleteOptions{}), sysctl.Conflict)
+	kind(t, h.Rename(ctx, "web1", "web2"), sysctl.Conflict)
+	kind(t, h.Freeze(ctx, "web1"), "")
+	kind(t, h.Freeze(ctx, "web1"), "")
+	kind(t, h.Stop(ctx, "web1", manager.StopOptions{}), sysctl.Conflict)
+	kind(t, h.Unfreeze(ctx, "web1"), "")
+	kind(t, h.Restart(ctx, "web1", manager.StopOptions{}), "")
+	kind(t, h.Stop(ctx, "web1", manager.StopOptions{}), "")
+	kind(t, h.Stop(ctx, "web1", manager.StopOptions{}), sysctl.Conflict)
+	kind(t, h.Stop(ctx, "web1", manager.StopOptions{Force: true}), "")
+	kind(t, h.Freeze(ctx, "web1"), sysctl.Conflict)
+	kind(t, h.Rename(ctx, "web1", "web2"), "")
+	kind(t, h.Start(ctx, "web1", nil), sysctl.NotFound)
+	kind(t, h.Start(ctx, "web2", nil), "")
+	if b := h.w.running[1].boot; b.Hostname != "web2" || len(b.NICs) != 1 || b.NICs[0].Link != "sysbr0" || b.IDMap.Base != 1<<20 {
+		t.Errorf("boot = %+v", b)
+	}
+	kind(t, h.Delete(ctx, "web2", manager.DeleteOptions{Force: true}), "")
+	if left := h.w.left(); left != "" {
+		t.Errorf("left: %s", left)
+	}
+	if len(h.w.layers) != 1 {
+		t.Errorf("the image's layer must stay: %v", h.w.layers)
+	}
+}
+
+func TestEphemeral(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	make := func() {
+		if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Ephemeral: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := func(how string) {
+		t.Helper()
+		if left := h.w.left(); left != "" || len(h.names(t)) != 0 {
+			t.Errorf("%s: left %q, %v", how, left, h.names(t))
+		}
+	}
+	make()
+	kind(t, h.Stop(ctx, "web1", manager.StopOptions{}), "")
+	gone("stop")
+	make()
+	r := h.w.running[2]
+	kind(t, h.Settle(ctx, 2, r.id, "stop"), "") // it runs: the hook of an older run must not touch it
+	if h.w.left() == "" {
+		t.Fatal("settle removed a running instance")
+	}
+	close(r.ended)
+	kind(t, h.Settle(ctx, 2, "another run", "stop"), "")
+	kind(t, h.Settle(ctx, 2, r.id, "reboot"), "")
+	if len(h.names(t)) != 1 {
+		t.Fatal("settle of another run, or of a reboot, deleted the instance")
+	}
+	kind(t, h.Settle(ctx, 2, r.id, "stop"), "")
+	gone("power-off from inside")
+	make()
+	close(h.w.running[3].ended)
+	if _, err := h.Autostart(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	gone("host reboot")
+}
+
+// A guest that does not halt is killed when its time is up, and the user is told.
+func TestStopTimeout(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	h.w.running[1].halts = false
+	var said []string
+	p := func(step string, _, _ int64) { said = append(said, step) }
+	kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{Timeout: 1, Progress: p}), "")
+	if h.w.running[1] != nil || !strings.Contains(strings.Join(said, "|"), "killing the guest") {
+		t.Errorf("running: %v, said %q", h.w.running, said)
+	}
+}
+
+// Everything wrong with a create is said at once, and nothing is changed.
+func TestCreateBadInput(t *testing.T) {
+	h := newHouse(t)
+	o := manager.CreateOptions{Source: "debian12", Name: "1bad_", Profiles: []string{"default", "nope"},
+		Config: map[string]string{"limits.memory": "lots", "limits.cpus": "1", "boot.autostart": "maybe"}}
+	_, err := h.Create(t.Context(), o)
+	var fe sysctl.FieldErrors
+	if !errors.As(err, &fe) {
+		t.Fatalf("error = %v, want FieldErrors", err)
+	}
+	var fields []string
+	for _, f := range fe {
+		fields = append(fields, f.Field)
+	}
+	want := []string{"name", "profile", "boot.autostart", "limits.cpus", "limits.memory"}
+	if !reflect.DeepEqual(fields, want) {
+		t.Errorf("fields = %q, want %q", fields, want)
+	}
+	for name, o := range map[string]manager.CreateOptions{
+		"outside":   {Source: "debian12", Name: "a", IPs: []netip.Addr{netip.MustParseAddr("192.168.7.7")}},
+		"no net":    {Source: "debian12", Name: "a", Network: "nope"},
+		"ip no net": {Source: "debian12", Name: "a", Network: "none", IPs: []netip.Addr{netip.MustParseAddr("10.99.0.9")}},
+	} {
+		_, err := h.Create(t.Context(), o)
+		t.Run(name, func(t *testing.T) { kind(t, err, sysctl.Invalid) })
+	}
+	_, err = h.Create(t.Context(), manager.CreateOptions{Source: "debian99", Name: "a"})
+	kind(t, err, sysctl.NotFound)
+	if sysctl.HintOf(err) == "" {
+		t.Error("no hint")
+	}
+	if len(h.w.calls) != 0 || len(h.names(t)) != 0 {
+		t.Errorf("changed something: %v %v", h.w.calls, h.names(t))
+	}
+}
+
+func TestCreateTakenNameAndAddress(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	_, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1"})
+	kind(t, err, sysctl.Exists)
+	_, err = h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web2", IPs: []netip.Addr{netip.MustParseAddr("10.99.0.2")}})
+	kind(t, err, sysctl.Exists)
+	if err == nil || !strings.Contains(err.Error(), "web1") {
+		t.Errorf("the holder of the address is not named: %v", err)
+	}
+	if left := h.w.left(); left != "link sy1.0, run 1, upper 1" {
+		t.Errorf("on the machine: %s", left)
+	}
+}
+
+func TestCreateDryRunChangesNothing(t *testing.T) {
+	h := newHouse(t)
+	plan, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, DryRun: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.w.calls) != 0 || len(h.names(t)) != 0 || !plan.Build || len(plan.Steps) < 5 {
+		t.Errorf("calls %v, rows %v, plan %+v", h.w.calls, h.names(t), plan)
+	}
+}
+
+func TestCreateKeep(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web0")
+	h.w.calls, h.w.failAt = nil, 5
+	_, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Keep: true})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if _, err := h.db.Instance(t.Context(), "web1"); err != nil || !h.w.uppers[2] {
+		t.Errorf("not kept: %v %v", err, h.w.uppers)
+	}
+}
+
+func TestGeneratedNames(t *testing.T) {
+	h := newHouse(t)
+	for i := 1; i <= 2; i++ {
+		plan, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian/12"})
+		if want := fmt.Sprintf("debian12-%d", i); err != nil || plan.Instance.Name != want {
+			t.Errorf("name = %q, %v, want %q", plan.Instance.Name, err, want)
+		}
+	}
+}
+
+// 24 launches by as many goroutines: all get their own address and id range; of those who want the same
+// name exactly one wins; the image is built once.
+func TestLaunchConcurrently(t *testing.T) {
+	h := newHouse(t)
+	var wg sync.WaitGroup
+	errs := make([]error, 24)
+	for i := range errs {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			name := fmt.Sprintf("web%d", i)
+			if i >= 20 {
+				name = "same"
+			}
+			_, errs[i] = h.Create(context.Background(), manager.CreateOptions{Source: "debian12", Name: name, Start: true})
+		}()
+	}
+	wg.Wait()
+	won := 0
+	for i, err := range errs {
+		switch {
+		case i < 20 && err != nil:
+			t.Errorf("web%d: %v", i, err)
+		case i >= 20 && err == nil:
+			won++
+		case i >= 20:
+			kind(t, err, sysctl.Exists)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d launches won the same name", won)
+	}
+	all, err := h.List(t.Context())
+	if err != nil || len(all) != 21 {
+		t.Fatalf("%d instances, %v", len(all), err)
+	}
+	seen := map[any]string{}
+	for _, i := range all {
+		for _, key := range []any{i.IDMap.Base, i.NICs[0].IPv4, i.NICs[0].IPv6, i.NICs[0].MAC} {
+			if other, dup := seen[key]; dup {
+				t.Errorf("%v is %s's and %s's", key, other, i.Name)
+			}
+			seen[key] = i.Name
+		}
+	}
+	builds := strings.Count(strings.Join(h.w.calls, "\n")+"\n", "build\n")
+	if builds != 1 || h.w.staging != 0 {
+		t.Errorf("%d builds, %d stagings left", builds, h.w.staging)
+	}
+}
+
+func TestSetConfig(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	text := func(s string) *string { return &s }
+	live, err := h.SetConfig(ctx, "web1", map[string]*string{"limits.memory": text("64MiB"), "limits.cpu": text("2"), "user.note": text("hi"), "environment.A": text("b")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := h.w.running[1].boot; b.Memory != 64<<20 || b.CPUs != "1,2" {
+		t.Errorf("limits did not reach the runtime: %+v (live %v)", b, live)
+	}
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.memory": text("x"), "user.note": nil})
+	kind(t, err, sysctl.Invalid)
+	inst, _ := h.db.Instance(ctx, "web1")
+	if inst.Config["user.note"] != "hi" || inst.Config["limits.memory"] != "64MiB" {
+		t.Errorf("a refused change changed something: %v", inst.Config)
+	}
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"security.privileged": text("true")})
+	kind(t, err, sysctl.Invalid)
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.memory": nil})
+	kind(t, err, "")
+	if b := h.w.running[1].boot; b.Memory != 0 {
+		t.Errorf("memory limit is still %d", b.Memory)
+	}
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"devices.eth0.type": text("nic"), "devices.eth0.network": text("sysbr0"), "devices.eth0.ipv4.address": text("10.99.0.77")})
+	kind(t, err, "")
+	if inst, _ = h.db.Instance(ctx, "web1"); inst.NICs[0].IPv4.String() != "10.99.0.77" {
+		t.Errorf("NICs = %+v", inst.NICs)
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	kind(t, h.CreateProfile(ctx, sysctl.Profile{Name: "small", Config: map[string]string{"limits.memory": "x"}}), sysctl.Invalid)
+	kind(t, h.CreateProfile(ctx, sysctl.Profile{Name: "small", Config: map[string]string{"limits.memory": "128MiB"}}), "")
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Profiles: []string{"default", "small"}, Start: true})
+	kind(t, err, "")
+	if m := h.w.running[1].boot.Memory; m != 128<<20 {
+		t.Errorf("memory = %d", m)
+	}
+	kind(t, h.DeleteProfile(ctx, "small"), sysctl.Conflict)
+	kind(t, h.UpdateProfile(ctx, sysctl.Profile{Name: "small", Config: map[string]string{"security.privileged": "true"}}), sysctl.Invalid)
+	_, users, err := h.Profile(ctx, "small")
+	if err != nil || !reflect.DeepEqual(users, []string{"web1"}) {
+		t.Errorf("users = %v, %v", users, err)
+	}
+}
+
+func TestExecIdentity(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	for _, c := range []struct {
+		o    manager.ExecOptions
+		want string
+	}{
+		{manager.ExecOptions{Argv: []string{"id"}}, "0 0 [] /root id PATH="},
+		{manager.ExecOptions{Argv: []string{"id"}, User: "bob"}, "1000 1000 [27 4] /home/bob id PATH="},
+		{manager.ExecOptions{Argv: []string{"id"}, User: "1000", Group: "adm", Cwd: "/srv"}, "1000 4 [27 4] /srv id PATH="},
+		{manager.ExecOptions{Argv: []string{"id"}, User: "4242"}, "4242 4242 [] / id PATH="},
+		{manager.ExecOptions{Login: true}, "LANG=de_DE.UTF-8"},
+		{manager.ExecOptions{Login: true}, "/bin/bash -l"},
+		{manager.ExecOptions{Argv: []string{"id"}, Env: []string{"HOME=/x"}}, "HOME=/x"},
+	} {
+		out.Truncate(0)
+		out.Seek(0, 0)
+		c.o.Stdout = out
+		status, err := h.Exec(t.Context(), "web1", c.o)
+		b, _ := os.ReadFile(out.Name())
+		if err != nil || status != 7 || !strings.Contains(string(b), c.want) {
+			t.Errorf("%+v: %d, %v, %q lacks %q", c.o, status, err, b, c.want)
+		}
+	}
+	_, err = h.Exec(t.Context(), "web1", manager.ExecOptions{Argv: []string{"id"}, User: "nobody-here"})
+	kind(t, err, sysctl.NotFound)
+	_, err = h.Exec(t.Context(), "nope", manager.ExecOptions{Argv: []string{"id"}})
+	kind(t, err, sysctl.NotFound)
+	kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{}), "")
+	_, err = h.Exec(t.Context(), "web1", manager.ExecOptions{Argv: []string{"id"}})
+	kind(t, err, sysctl.Conflict)
+}
+
+func TestDeleteImageKeepsUsedLayers(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	kind(t, h.DeleteImage(ctx, "debian12"), "")
+	if len(h.w.layers) != 1 {
+		t.Errorf("layers = %v: an instance uses one", h.w.layers)
+	}
+	kind(t, h.Restart(ctx, "web1", manager.StopOptions{}), "")
+	kind(t, h.Delete(ctx, "web1", manager.DeleteOptions{Force: true}), "")
+	if len(h.w.layers) != 0 {
+		t.Errorf("layers = %v: nobody uses any", h.w.layers)
+	}
+}
+
+func TestAutostartOrder(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	for name, prio := range map[string]string{"last": "1", "first": "10", "never": ""} {
+		c := map[string]string{}
+		if prio != "" {
+			c = map[string]string{"boot.autostart": "true", "boot.autostart.priority": prio}
+		}
+		if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: name, Config: c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results, err := h.Autostart(ctx, nil)
+	want := []manager.AutostartResult{{Name: "first"}, {Name: "last"}}
+	if err != nil || !reflect.DeepEqual(results, want) {
+		t.Errorf("results = %v, %v", results, err)
+	}
+	if len(h.w.running) != 2 {
+		t.Errorf("%d run", len(h.w.running))
+	}
+}
+
+// What waits for a lock can be interrupted, and says what it waits for.
+func TestLockWaitIsInterruptible(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	h.w.running[1].halts = false
+	ctx, cancel := context.WithCancel(t.Context())
+	holding := make(chan struct{})
+	done := make(chan error)
+	go func() {
+		done <- h.Stop(ctx, "web1", manager.StopOptions{Progress: func(step string, _, _ int64) {
+			if step == "halt" {
+				close(holding)
+			}
+		}})
+	}()
+	<-holding
+	ctx2, cancel2 := context.WithCancel(t.Context())
+	err := h.Start(ctx2, "web1", func(step string, _, _ int64) {
+		if !strings.Contains(step, "waiting for another command") {
+			t.Errorf("said %q", step)
+		}
+		cancel2()
+	})
+	kind(t, err, sysctl.Canceled)
+	cancel()
+	kind(t, <-done, sysctl.Canceled)
+	if h.w.running[1] == nil {
+		t.Error("an interrupted stop killed the guest")
+	}
+}
