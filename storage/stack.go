@@ -1,0 +1,256 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// maxLayers is what overlayfs takes (OVL_MAX_STACK).
+const maxLayers = 500
+
+// maxOption is the longest value fsconfig(2) takes.
+const maxOption = 255
+
+// OpenRoot mounts an instance's root: its layers, lowest first, and its upper on top of them, seen with
+// ids shifted into m (m.Size 0: not shifted). The mount is detached, in nobody's mount table: it is there as long as
+// the file or until move_mount(2) attaches it. The caller holds the instance's lock.
+//
+// Kinds: NotFound, a layer or the upper is missing; Busy, the upper is mounted already; Conflict, a layer was
+// changed after the instance wrote its first file; Unsupported, this kernel or filesystem cannot do it.
+func (s *Store) OpenRoot(ctx context.Context, inst int64, layers []string, m sysctl.IDMap) (*os.File, error) {
+	f, err := s.openStack(ctx, inst, layers, m)
+	return f, sysctl.Wrap(err, "mount root of instance %d", inst)
+}
+
+// OpenTree opens a stopped instance's tree for work from the host: the stack of OpenRoot with ids as on disk,
+// never attached anywhere. Close unmounts it. Kinds as OpenRoot; Busy also while the instance runs.
+func (s *Store) OpenTree(ctx context.Context, inst int64, layers []string) (*Tree, error) {
+	f, err := s.openStack(ctx, inst, layers, sysctl.IDMap{})
+	if err != nil {
+		return nil, sysctl.Wrap(err, "open tree of instance %d", inst)
+	}
+	return NewTree(f), nil
+}
+
+func (s *Store) openStack(ctx context.Context, inst int64, layers []string, m sysctl.IDMap) (*os.File, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(layers) == 0 || len(layers) > maxLayers {
+		return nil, sysctl.E(sysctl.Invalid, "%d layers: 1 to %d can be stacked", len(layers), maxLayers)
+	}
+	return s.stack(s.instance(inst), layers, m)
+}
+
+// stack mounts layers, and on top of them the upper in a directory; "": none, read-only.
+func (s *Store) stack(upper string, layers []string, m sysctl.IDMap) (*os.File, error) {
+	st := stack{upper: upper, base: s.layers()}
+	for _, id := range layers {
+		if err := checkLayerID(id); err != nil {
+			return nil, err
+		}
+		st.lowers = append(st.lowers, s.LayerPath(id))
+	}
+	return st.open(m)
+}
+
+// stack is an overlay to be mounted, as host paths.
+type stack struct {
+	lowers []string // lowest first
+	upper  string   // directory with upper and work; "": read-only
+	base   string   // any directory: a tmpfs covers it in the mount namespace that goes away
+}
+
+// open mounts the stack on a thread with a mount namespace of its own, which goes away with it: overlay wants
+// paths for its layers (file descriptors since kernel 6.13 only), and idmapped layers have none in
+// the host's mount table.
+func (st stack) open(m sysctl.IDMap) (*os.File, error) {
+	var ns *os.File
+	if m.Size > 0 {
+		var err error
+		if ns, err = userNamespace(m); err != nil {
+			return nil, err
+		}
+		defer ns.Close()
+	}
+	var root *os.File
+	err := onOwnThread(func() error {
+		if err := st.place(ns); err != nil {
+			return err
+		}
+		if m.Size > 0 {
+			// Overlay acts with its mounter's credentials. As host root, whom the shifted upper does not
+			// know, it would come up read-only with EOVERFLOW.
+			if err := becomeOwner(int(m.Base), int(m.Base)); err != nil {
+				return err
+			}
+		}
+		var err error
+		root, err = mountOverlay(len(st.lowers), st.upper != "")
+		return err
+	})
+	return root, err
+}
+
+// place enters a mount namespace, puts the layers on 0, 1, … (lowest first) and the directory with upper and work
+// on u of a tmpfs there, and makes that the working directory. The names are short because a mount option is.
+func (st stack) place(ns *os.File) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return sysctl.Wrap(err, "unshare mount namespace")
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return sysctl.Wrap(err, "make mounts private")
+	}
+	var clones []int
+	defer func() {
+		for _, fd := range clones {
+			unix.Close(fd)
+		}
+	}()
+	names := make([]string, 0, len(st.lowers)+1)
+	place := func(path, name string) error {
+		fd, err := cloneMount(path, ns)
+		if err == nil {
+			clones, names = append(clones, fd), append(names, name)
+		}
+		return err
+	}
+	for i, path := range st.lowers {
+		if err := place(path, strconv.Itoa(i)); err != nil {
+			return err
+		}
+	}
+	if st.upper != "" {
+		if err := place(st.upper, "u"); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mount("tmpfs", st.base, "tmpfs", 0, "mode=0755"); err != nil {
+		return sysctl.Wrap(err, "mount tmpfs")
+	}
+	if err := unix.Chdir(st.base); err != nil {
+		return err
+	}
+	for i, name := range names {
+		if err := unix.Mkdir(name, 0o755); err != nil {
+			return err
+		}
+		if err := unix.MoveMount(clones[i], "", unix.AT_FDCWD, name, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return sysctl.Wrap(err, "attach layer")
+		}
+	}
+	return nil
+}
+
+// cloneMount returns a detached mount of the directory path, shifted by ns where that is not nil.
+func cloneMount(path string, ns *os.File) (int, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err == unix.ENOENT {
+		return -1, sysctl.E(sysctl.NotFound, "%s is missing: %w", path, err)
+	}
+	if err != nil {
+		return -1, sysctl.Wrap(err, "clone mount of %s", path)
+	}
+	if ns == nil {
+		return fd, nil
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr)
+	if err != nil {
+		unix.Close(fd)
+	}
+	switch err {
+	case nil:
+		return fd, nil
+	case unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
+		return -1, sysctl.E(sysctl.Unsupported, "the filesystem of %s does not support idmapped mounts here: %w", path, err).
+			WithHint("put SYSCTL_DIR on ext4, xfs or btrfs")
+	}
+	return -1, sysctl.Wrap(err, "idmap mount of %s", path)
+}
+
+// mountOverlay mounts n lowers and the upper where place put them. metacopy stays off and redirect_dir and index
+// on whatever the host's defaults: rename(2) of an image's directory and hard links work as
+// on any filesystem.
+func mountOverlay(n int, writable bool) (*os.File, error) {
+	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err == unix.ENODEV {
+		return nil, sysctl.E(sysctl.Unsupported, "this kernel has no overlay filesystem: %w", err).WithHint("modprobe overlay")
+	}
+	if err != nil {
+		return nil, sysctl.Wrap(err, "open overlay")
+	}
+	defer unix.Close(fd)
+	options := append(lowerOptions(n), [2]string{"xino", "auto"}, [2]string{"metacopy", "off"}, [2]string{"source", "overlay"})
+	if writable {
+		options = append(options, [2]string{"upperdir", "u/upper"}, [2]string{"workdir", "u/work"},
+			[2]string{"redirect_dir", "on"}, [2]string{"index", "on"})
+	} else {
+		options = append(options, [2]string{"redirect_dir", "follow"})
+	}
+	for _, o := range options {
+		if err := unix.FsconfigSetString(fd, o[0], o[1]); err != nil {
+			return nil, overlayError(fd, fmt.Sprintf("option %s=%s", o[0], o[1]), n, err)
+		}
+	}
+	if err := unix.FsconfigCreate(fd); err != nil {
+		return nil, overlayError(fd, "create", n, err)
+	}
+	root, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return nil, overlayError(fd, "mount", n, err)
+	}
+	return os.NewFile(uintptr(root), "overlay"), nil
+}
+
+// lowerOptions names n lowers, topmost first: in one option where they fit, which every
+// kernel takes, else one by one, which kernels since 6.7 take.
+func lowerOptions(n int) [][2]string {
+	var names []string
+	var each [][2]string
+	for i := n - 1; i >= 0; i-- {
+		names = append(names, strconv.Itoa(i))
+		each = append(each, [2]string{"lowerdir+", strconv.Itoa(i)})
+	}
+	if all := strings.Join(names, ":"); len(all) <= maxOption {
+		return [][2]string{{"lowerdir", all}}
+	}
+	return each
+}
+
+// overlayError classifies what the kernel said of the overlay being made in fd.
+func overlayError(fd int, step string, n int, err error) error {
+	why := kernelMessages(fd)
+	switch {
+	case err == unix.ESTALE:
+		return sysctl.E(sysctl.Conflict, "a layer below it was replaced or changed, or put on top of the others, "+
+			"after the instance wrote its first file%s: %w", why, err)
+	case err == unix.EBUSY:
+		return sysctl.E(sysctl.Busy, "its upper is mounted already%s: %w", why, err)
+	case err == unix.EINVAL && lowerOptions(n)[0][0] == "lowerdir+":
+		return sysctl.E(sysctl.Unsupported, "%d layers are more than a kernel before 6.7 takes%s: %w", n, why, err)
+	case errors.Is(err, unix.EINVAL):
+		return sysctl.E(sysctl.Unsupported, "overlay: %s%s: %w", step, why, err)
+	}
+	return fmt.Errorf("overlay: %s%s: %w", step, why, err)
+}
+
+// kernelMessages returns what the kernel wrote into the log of a filesystem context, for people.
+func kernelMessages(fd int) string {
+	var b strings.Builder
+	buf := make([]byte, 512)
+	for {
+		n, err := unix.Read(fd, buf)
+		if err != nil || n == 0 {
+			return b.String()
+		}
+		fmt.Fprintf(&b, " (%s)", strings.TrimSpace(strings.TrimLeft(string(buf[:n]), "ewi ")))
+	}
+}

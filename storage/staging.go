@@ -1,0 +1,241 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// Staging is a layer under construction. It belongs to one goroutine; its maker's death frees it
+// for SweepStaging.
+type Staging struct {
+	store *Store
+	dir   string // staging/RANDOM
+	lock  *os.File
+	tree  *Tree
+}
+
+// Stage begins a layer with an empty tree owned by root, 0755.
+func (s *Store) Stage(ctx context.Context) (*Staging, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	st, err := s.stage()
+	return st, sysctl.Wrap(err, "stage layer")
+}
+
+func (s *Store) stage() (*Staging, error) {
+	if err := makeDirs(s.staging()); err != nil {
+		return nil, err
+	}
+	st := &Staging{store: s, dir: filepath.Join(s.staging(), randomName())}
+	if err := st.create(); err != nil {
+		return nil, errors.Join(err, st.Abort())
+	}
+	var err error
+	if st.tree, err = OpenDirTree(st.Dir()); err != nil {
+		return nil, errors.Join(err, st.Abort())
+	}
+	st.tree.lazy = true
+	return st, nil
+}
+
+// create makes the directories and takes the lock. No sweep runs meanwhile, so none finds the directory
+// without its lock.
+func (st *Staging) create() error {
+	guard, err := flockDir(st.store.staging(), unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer guard.Close()
+	if err := os.Mkdir(st.dir, 0o700); err != nil {
+		return err
+	}
+	st.lock, err = os.OpenFile(filepath.Join(st.dir, "lock"), os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := flock(st.lock, unix.LOCK_EX); err != nil {
+		return err
+	}
+	if err := os.Mkdir(st.Dir(), 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(st.Dir(), 0o755)
+}
+
+// Dir returns the host path of the tree to fill.
+func (st *Staging) Dir() string { return filepath.Join(st.dir, "fs") }
+
+// Tree returns the tree to fill, valid until Commit or Abort. Its writes are not
+// synced one by one: Commit syncs them all.
+func (st *Staging) Tree() sysctl.Tree { return st.tree }
+
+// Commit names the tree by its digest and puts it among the layers, durably. A layer of
+// that name that is there already is success. After an error Abort is to be called; after success it does nothing.
+func (st *Staging) Commit(ctx context.Context) (sysctl.Layer, error) {
+	layer, err := st.commit(ctx)
+	if err != nil {
+		return sysctl.Layer{}, sysctl.Wrap(err, "commit layer")
+	}
+	return layer, nil
+}
+
+func (st *Staging) commit(ctx context.Context) (sysctl.Layer, error) {
+	if st.lock == nil {
+		return sysctl.Layer{}, sysctl.E(sysctl.Conflict, "staging is finished already")
+	}
+	id, size, err := Digest(ctx, st.Dir())
+	if err != nil {
+		return sysctl.Layer{}, err
+	}
+	if err := syncFilesystem(st.dir); err != nil {
+		return sysctl.Layer{}, err
+	}
+	if err := makeDirs(st.store.layers()); err != nil {
+		return sysctl.Layer{}, err
+	}
+	err = st.publish(filepath.Join(st.store.layers(), id))
+	if err != nil {
+		return sysctl.Layer{}, err
+	}
+	// Also where another process published it and may not have come this far yet.
+	if err := syncDir(st.store.layers()); err != nil {
+		return sysctl.Layer{}, err
+	}
+	st.Abort() // the layer is there; what is left of a twin of it, a sweep finds
+	return sysctl.Layer{ID: id, Size: size, Created: time.Now().UTC()}, nil
+}
+
+// publish renames the staging directory to path, unless that is there already. No sweep runs meanwhile: it would
+// take a directory whose lock file is gone for a dead maker's.
+func (st *Staging) publish(path string) error {
+	guard, err := flockDir(st.store.staging(), unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer guard.Close()
+	lock := filepath.Join(st.dir, "lock")
+	if _, err := os.Lstat(path); err == nil {
+		return nil
+	}
+	if err := os.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err = unix.Renameat2(unix.AT_FDCWD, st.dir, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
+	if err == unix.EEXIST {
+		return nil
+	}
+	return err
+}
+
+// Abort drops the staging directory. It is idempotent, and does nothing after a successful Commit.
+func (st *Staging) Abort() error {
+	var err error
+	if st.tree != nil {
+		err = st.tree.Close()
+		st.tree = nil
+	}
+	// Not cancelled by anything: the lock must go last, and only with the directory.
+	err = errors.Join(err, st.store.discard(context.Background(), st.dir))
+	if st.lock != nil {
+		err = errors.Join(err, st.lock.Close())
+		st.lock = nil
+	}
+	return sysctl.Wrap(err, "remove staging")
+}
+
+// SweepStaging removes the staging directories whose makers died, and what is left in the trash.
+// Live ones are not touched. It may run at any time.
+func (s *Store) SweepStaging(ctx context.Context) error {
+	err := s.sweepDead(ctx)
+	return sysctl.Wrap(errors.Join(err, s.sweepTrash(ctx)), "sweep staging")
+}
+
+func (s *Store) sweepDead(ctx context.Context) error {
+	guard, err := flockDir(s.staging(), unix.LOCK_EX)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer guard.Close()
+	entries, err := guard.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		dir := filepath.Join(s.staging(), e.Name())
+		live, err := held(filepath.Join(dir, "lock"))
+		if err != nil {
+			return err
+		}
+		if live {
+			continue
+		}
+		if err := makeDirs(s.trash()); err != nil {
+			return err
+		}
+		err = os.Rename(dir, filepath.Join(s.trash(), randomName()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// held reports whether somebody holds the lock file.
+func held(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		return true, nil
+	}
+	return false, err
+}
+
+// flockDir opens a directory and locks it. Closing it unlocks it.
+func flockDir(path string, how int) (*os.File, error) {
+	d, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(d, how); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// syncFilesystem writes back all of the filesystem path lies on.
+func syncFilesystem(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close())
+}

@@ -1,0 +1,53 @@
+// Package storage owns what lies on disk under SYSCTL_DIR: layers (read-only trees named by digest),
+// layers under construction (staging), instances' uppers, and what is on its way out (trash). It
+// mounts overlay stacks of them as detached mounts and reads and writes guests' trees safely.
+//
+//	layers/ID/fs/             a layer's tree; ID from Digest, or random for a sealed upper
+//	staging/RANDOM/{lock,fs}  a layer under construction; its maker holds flock(LOCK_EX) on lock
+//	instances/ID/{upper,work} what an instance wrote, and overlay's work directory
+//	trash/…                   renamed here to be removed; nobody reads it
+//
+// Ids are never shifted on disk: uid 0 in a tree is the guest's root. Who may call what at the same
+// time as whom is the caller's to arrange (doc/locking.md); Stage, Commit and SweepStaging alone
+// are safe against each other in any number of processes.
+package storage
+
+import (
+	"path/filepath"
+	"strconv"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// Store is the storage under one directory. It has no state and is safe for concurrent use.
+type Store struct{ dir string }
+
+// New returns the store under dir (SYSCTL_DIR). It touches nothing: directories are made when needed.
+func New(dir string) *Store {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return &Store{dir: dir}
+}
+
+func (s *Store) layers() string    { return filepath.Join(s.dir, "layers") }
+func (s *Store) staging() string   { return filepath.Join(s.dir, "staging") }
+func (s *Store) instances() string { return filepath.Join(s.dir, "instances") }
+func (s *Store) trash() string     { return filepath.Join(s.dir, "trash") }
+
+// instance returns the directory that holds an instance's upper and work.
+func (s *Store) instance(id int64) string {
+	return filepath.Join(s.instances(), strconv.FormatInt(id, 10))
+}
+
+// checkLayerID refuses what is not hexadecimal, so that no id can lead out of the store.
+func checkLayerID(id string) error {
+	ok := id != ""
+	for _, c := range []byte(id) {
+		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'f')
+	}
+	if !ok {
+		return sysctl.E(sysctl.Invalid, "layer id %q is not hexadecimal", id)
+	}
+	return nil
+}

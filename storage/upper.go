@@ -1,0 +1,99 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// CreateUpper makes the empty upper of an instance, durably. One that exists is left as it is. The
+// caller holds the instance's lock.
+func (s *Store) CreateUpper(ctx context.Context, inst int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return sysctl.Wrap(createUpper(s.instance(inst)), "create upper of instance %d", inst)
+}
+
+func createUpper(dir string) error {
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	if _, err := os.Lstat(work); err == nil {
+		return nil // work is made last
+	}
+	if err := makeDirs(dir); err != nil {
+		return err
+	}
+	if err := os.Mkdir(upper, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := os.Chmod(upper, 0o755); err != nil { // the guest's /: not for the umask to decide
+		return err
+	}
+	if err := os.Mkdir(work, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// DeleteUpper removes all an instance has written. Absent is success. The instance is stopped and the caller
+// holds its lock. When it fails or ctx ends half-way the upper is in the trash, out of everybody's
+// sight, and SweepStaging removes the rest.
+func (s *Store) DeleteUpper(ctx context.Context, inst int64) error {
+	return sysctl.Wrap(s.discard(ctx, s.instance(inst)), "delete upper of instance %d", inst)
+}
+
+// Usage returns the bytes allocated on disk for what an instance wrote (st_blocks), hard links
+// counted once. The instance may run. A missing upper is of kind NotFound.
+func (s *Store) Usage(ctx context.Context, inst int64) (int64, error) {
+	root := filepath.Join(s.instance(inst), "upper")
+	var sum int64
+	var err error
+	for range 5 { // a running guest may rename what is being walked
+		if sum, err = usage(ctx, root); !errors.Is(err, errMoved) {
+			break
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, sysctl.E(sysctl.NotFound, "measure instance %d: its upper is missing: %w", inst, err)
+	case errors.Is(err, errMoved):
+		return 0, sysctl.E(sysctl.Busy, "measure instance %d: %w", inst, err)
+	}
+	return sum, sysctl.Wrap(err, "measure instance %d", inst)
+}
+
+func usage(ctx context.Context, root string) (int64, error) {
+	type inode struct{ dev, ino uint64 }
+	linked := map[inode]bool{}
+	var st unix.Stat_t
+	if err := unix.Lstat(root, &st); err != nil {
+		return 0, err
+	}
+	sum := st.Blocks * 512
+	var w walker
+	w.visit = func(e dirent) (bool, error) {
+		err := unix.Fstatat(w.dir, e.name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if err == unix.ENOENT {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		dir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+		if key := (inode{st.Dev, st.Ino}); !dir && st.Nlink > 1 {
+			if linked[key] {
+				return false, nil
+			}
+			linked[key] = true
+		}
+		sum += st.Blocks * 512
+		return dir, nil
+	}
+	err := w.run(ctx, root)
+	return sum, err
+}
