@@ -1,0 +1,197 @@
+package guest
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// Probe finds out whose files configure the guest's network, from what is installed and enabled in
+// the tree, not from its name. The renderer is Ifupdown (dialects "0.6", "0.7", "0.8", "ng",
+// "busybox"), Networkd (no dialect) or None, which stands for everybody else too: then the evidence
+// says who. Evidence is "path: what was found", for people.
+func Probe(t sysctl.Tree) (renderer, dialect string, evidence []string) {
+	if names := netplanFiles(t); len(names) > 0 {
+		return None, "", []string{names[0] + ": netplan configures the network, which is not written yet"}
+	}
+	const unit = "systemd-networkd.service"
+	networkd := enabled(t, unit) && unitPath(t, unit) != ""
+	dialect, evidence = probeIfupdown(t)
+	if dialect != "" && networkd && !hasInterfaces(t) {
+		dialect = ""
+		evidence = []string{interfacesFile + ": names no interface but lo, and networkd is enabled"}
+	}
+	switch {
+	case dialect != "":
+		return Ifupdown, dialect, evidence
+	case networkd:
+		return Networkd, "", append(evidence, systemUnits+": "+unit+" is enabled")
+	}
+	if other := probeOthers(t); other != "" {
+		return None, "", append(evidence, other)
+	}
+	if from := unitPath(t, unit); from != "" {
+		return Networkd, "", append(evidence, from+": is there, and nobody else configures the network")
+	}
+	return None, "", append(evidence, "no program that configures the network was found")
+}
+
+// probeIfupdown returns the dialect of the program behind /sbin/ifup, "" where there is none or
+// nothing would run it at boot.
+func probeIfupdown(t sysctl.Tree) (dialect string, evidence []string) {
+	name, at := ifupPath(t)
+	if name == "" || !exists(t, "/etc/network") {
+		return "", nil
+	}
+	if unitPath(t, "networking.service") == "" && !existsAny(t, networkingRC, networkingJob) {
+		return "", []string{name + ": ifup is there, but no service that runs it at boot"}
+	}
+	switch {
+	case path.Base(at) == "busybox":
+		return "busybox", []string{name + ": leads to " + at}
+	case path.Base(at) == "ifupdown", existsAny(t, "/usr/libexec/ifupdown-ng", "/lib/ifupdown-ng"):
+		return "ng", []string{name + ": is ifupdown-ng"}
+	}
+	v := ifupdownVersion(t)
+	switch {
+	case v.text == "":
+		return "0.7", []string{name + ": ifupdown of unknown version, taken for 0.7"}
+	case !v.atLeast(0, 7, 0):
+		dialect = "0.6"
+	case !v.atLeast(0, 8, 0):
+		dialect = "0.7"
+	default:
+		dialect = "0.8"
+	}
+	return dialect, []string{name + ": ifupdown " + v.text}
+}
+
+// ifupPath returns ifup's name and the file it leads to.
+func ifupPath(t sysctl.Tree) (name, at string) {
+	for _, name := range []string{"/sbin/ifup", "/usr/sbin/ifup"} {
+		if at, err := t.Resolve(name); err == nil {
+			return name, at
+		}
+	}
+	return "", ""
+}
+
+// hasInterfaces reports whether the interfaces file, or one it includes, names an interface but lo.
+func hasInterfaces(t sysctl.Tree) bool {
+	data, err := t.ReadFile(interfacesFile)
+	if err != nil {
+		return false
+	}
+	lines := splitLines(string(data))
+	for _, name := range sourcedFiles(t, lines) {
+		more, err := t.ReadFile(name)
+		if err == nil {
+			lines = append(lines, splitLines(string(more))...)
+		}
+	}
+	stanzas, _ := interfacesOf(lines)
+	for _, s := range stanzas {
+		if s != "lo" {
+			return true
+		}
+	}
+	return false
+}
+
+// netplanFiles returns what netplan would read, where netplan is installed.
+func netplanFiles(t sysctl.Tree) []string {
+	if !existsAny(t, "/usr/sbin/netplan", "/usr/libexec/netplan/generate", "/lib/netplan/generate") {
+		return nil
+	}
+	return regularFiles(t, "/etc/netplan", func(name string) bool { return strings.HasSuffix(name, ".yaml") })
+}
+
+// probeOthers names a program that configures the network and whose files are not written yet.
+func probeOthers(t sysctl.Tree) string {
+	for _, unit := range []string{"NetworkManager.service", "wicked.service", "wickedd.service", "connman.service"} {
+		if enabled(t, unit) {
+			return systemUnits + ": " + unit + " is enabled, whose files are not written yet"
+		}
+	}
+	for _, name := range []string{"/etc/sysconfig/network-scripts/network-functions", "/etc/sysconfig/network/config",
+		"/etc/init.d/net.lo", "/etc/rc.d/rc.inet1"} {
+		if exists(t, name) {
+			return name + ": configures the network, and its files are not written yet"
+		}
+	}
+	return ""
+}
+
+// version is a dotted version; text is as found, "" where none was.
+type version struct {
+	text string
+	n    [3]int
+}
+
+func (v version) atLeast(major, minor, patch int) bool {
+	want := [3]int{major, minor, patch}
+	for i := range v.n {
+		if v.n[i] != want[i] {
+			return v.n[i] > want[i]
+		}
+	}
+	return v.text != ""
+}
+
+var (
+	versionNumber = regexp.MustCompile(`^(?:\d+:)?(\d+)\.(\d+)(?:\.(\d+))?`)
+	binaryVersion = regexp.MustCompile(`version (0\.\d+(?:\.\d+)*)`)
+)
+
+func parseVersion(s string) version {
+	m := versionNumber.FindStringSubmatch(s)
+	if m == nil {
+		return version{}
+	}
+	v := version{text: s}
+	for i := range v.n {
+		v.n[i], _ = strconv.Atoi(m[i+1]) // a missing or absurd part counts as 0
+	}
+	return v
+}
+
+// ifupdownVersion returns the version of Debian's ifupdown: from the package database, else from
+// the program itself.
+func ifupdownVersion(t sysctl.Tree) version {
+	if data, err := t.ReadFile("/var/lib/dpkg/status"); err == nil {
+		if v := packageVersion(data, "ifupdown"); v.text != "" {
+			return v
+		}
+	}
+	_, at := ifupPath(t)
+	if data, err := t.ReadFile(at); err == nil {
+		if m := binaryVersion.FindSubmatch(data); m != nil {
+			return parseVersion(string(m[1]))
+		}
+	}
+	return version{}
+}
+
+// packageVersion returns the version of an installed package in a dpkg status file.
+func packageVersion(status []byte, name string) version {
+	status = append([]byte{'\n'}, status...)
+	_, record, found := bytes.Cut(status, []byte("\nPackage: "+name+"\n"))
+	if !found {
+		return version{}
+	}
+	record, _, _ = bytes.Cut(record, []byte("\n\n"))
+	fields := map[string]string{}
+	for line := range bytes.Lines(record) {
+		if key, value, ok := strings.Cut(string(line), ": "); ok {
+			fields[key] = strings.TrimSpace(value)
+		}
+	}
+	if !strings.HasSuffix(fields["Status"], " installed") {
+		return version{}
+	}
+	return parseVersion(fields["Version"])
+}
