@@ -284,6 +284,9 @@ type fakeNet struct{ *world }
 func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("ensure bridge", func() error { f.bridges[n.Name] = true; return nil })
 }
+func (f fakeNet) RemoveBridge(_ context.Context, n sysctl.Network) error {
+	return f.hit("remove bridge", func() error { delete(f.bridges, n.Name); return nil })
+}
 func (f fakeNet) DeleteLink(_ context.Context, name string) error {
 	return f.hit("delete link", func() error { delete(f.links, name); return nil })
 }

@@ -397,3 +397,13 @@ func TestLockWaitIsInterruptible(t *testing.T) {
 		t.Error("an interrupted stop killed the guest")
 	}
 }
+
+func TestRemoveAll(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	kind(t, h.RemoveAll(t.Context(), false, nil), sysctl.Conflict)
+	kind(t, h.RemoveAll(t.Context(), true, nil), "")
+	if left := h.w.left(); left != "" || len(h.w.layers) != 0 || len(h.w.bridges) != 0 {
+		t.Errorf("left: %q, layers %v, bridges %v", left, h.w.layers, h.w.bridges)
+	}
+}

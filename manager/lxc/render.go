@@ -47,7 +47,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	r.add("lxc.uts.name", b.Hostname)
 	r.add("lxc.rootfs.path", "dir:"+rootDir)
 	r.add("lxc.log.file", p.Log(b.Instance))
-	r.add("lxc.log.level", "WARN")
+	r.add("lxc.log.level", "ERROR")
 	r.add("lxc.console.logfile", p.ConsoleLog(b.Instance))
 	r.add("lxc.console.size", "1048576")
 	r.add("lxc.console.rotate", "1")

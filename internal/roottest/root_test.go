@@ -1,0 +1,303 @@
+package roottest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sysctl-os/sysctl/internal/needs"
+	"golang.org/x/sys/unix"
+)
+
+// program is the real thing, built once: sysctl and the keeper in one directory.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sysctl-root-bin-")
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "../../cmd/...").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// debian is a tarball of the image that the template debian12 builds, made once for all scripts that do
+// not test the building itself.
+var debian = sync.OnceValues(func() (string, error) {
+	bin, err := program()
+	if err != nil {
+		return "", err
+	}
+	e := newEnvironment(bin)
+	defer e.remove()
+	file := filepath.Join(bin, "debian12.tar")
+	for _, args := range [][]string{{"create", "-q", "debian12", "seed"}, {"image", "export", "debian12", file}} {
+		if out, err := e.command(args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("sysctl %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	return file, nil
+})
+
+// environment is a SYSCTL_DIR and a SYSCTL_RUN_DIR of one script's own.
+type environment struct{ bin, dir, run string }
+
+func newEnvironment(bin string) environment {
+	dir, err := os.MkdirTemp("/var/tmp", "sysctl-root-") // on a disk: overlay needs one
+	if err != nil {
+		panic(err)
+	}
+	return environment{bin: bin, dir: dir, run: "/run/" + filepath.Base(dir)}
+}
+
+func (e environment) vars() []string {
+	return []string{"SYSCTL_DIR=" + e.dir, "SYSCTL_RUN_DIR=" + e.run, "PATH=" + e.bin + ":" + os.Getenv("PATH"), "HOME=/root"}
+}
+
+func (e environment) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(e.bin, "sysctl"), args...)
+	cmd.Env = e.vars()
+	return cmd
+}
+
+// remove takes the whole environment down, the way a user would.
+func (e environment) remove() error {
+	out, err := e.command("environment", "remove", "--force").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("environment remove: %w\n%s", err, out)
+	}
+	os.RemoveAll(e.dir)
+	os.RemoveAll(e.run)
+	return err
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if bin, err := program(); err == nil {
+		os.RemoveAll(bin)
+	}
+	os.Exit(status)
+}
+
+func TestScripts(t *testing.T) {
+	needs.LXC(t)
+	needs.Program(t, "mmdebstrap")
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := debian()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		// One after the other: the inventory is of the whole host.
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runScript(t, file, bin, image) })
+	}
+}
+
+func runScript(t *testing.T, file, bin, image string) {
+	before, err := inventory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	environments := []environment{newEnvironment(bin), newEnvironment(bin)}
+	t.Run("script", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Files: []string{file},
+			Setup: func(env *testscript.Env) error {
+				env.Vars = append(env.Vars, environments[0].vars()...)
+				env.Setenv("DEBIAN", image)
+				env.Setenv("DIR2", environments[1].dir)
+				env.Setenv("RUN2", environments[1].run)
+				return nil
+			},
+			Condition: func(cond string) (bool, error) {
+				if cond != "shared" {
+					return false, fmt.Errorf("unknown condition %q", cond)
+				}
+				_, err := os.Stat(sharedDir)
+				return err == nil, nil
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"until": until, "ended": ended, "shared": shared, "killat": killAt, "together": together,
+			},
+		})
+	})
+	for _, e := range environments {
+		if err := e.remove(); err != nil {
+			t.Error(err)
+		}
+	}
+	after, err := inventory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range compare(before, after) {
+		t.Error(line)
+	}
+}
+
+// deadline is how long any one event may take before a script gives up on it. It is no measure of
+// speed: the machine may be busy.
+const deadline = 60 * time.Second
+
+// until CMD ARG... runs a command again and again until it succeeds, at most until the deadline: for
+// events that the guest makes and nobody can wait for from outside.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	end := time.Now().Add(deadline)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if (err == nil) != neg {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("until %s: still %v after %s", strings.Join(args, " "), err, deadline)
+		}
+		<-tick.C
+	}
+}
+
+// ended NAME waits until the init that an instance has now is gone (pidfd), while it does the rest of the
+// line: "ended NAME CMD ARG...".
+func ended(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("sysctl", "info", args[0], "--format", "json"))
+	var info struct {
+		State struct {
+			Init struct{ PID int }
+		}
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &info))
+	if info.State.Init.PID == 0 {
+		ts.Fatalf("%s does not run", args[0])
+	}
+	fd, err := unix.PidfdOpen(info.State.Init.PID, 0)
+	ts.Check(err)
+	defer unix.Close(fd)
+	ts.Exec(args[1], args[2:]...) // a command that ends the guest is cut off with it: its status says nothing
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, int(deadline.Milliseconds()))
+	for err == unix.EINTR {
+		n, err = unix.Poll(fds, int(deadline.Milliseconds()))
+	}
+	if n == 0 || err != nil {
+		ts.Fatalf("the init of %s has not ended: %v", args[0], err)
+	}
+}
+
+// sharedDir is material beside the checkout that the repository does not carry.
+const sharedDir = "../../../shared"
+
+// shared VAR FILE sets VAR to the path of a file there. Scripts skip where [!shared].
+func shared(ts *testscript.TestScript, neg bool, args []string) {
+	path, err := filepath.Abs(filepath.Join(sharedDir, args[1]))
+	ts.Check(err)
+	ts.Setenv(args[0], path)
+}
+
+// killAt N CMD ARG... kills the command and all its children with SIGKILL, N times, each time later in
+// its life: after i/N of what it takes when it is left alone. Between two kills it does the commands that
+// follow "--" to the end, which must succeed.
+func killAt(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	var cmd, after []string
+	for i, a := range args[1:] {
+		if a == "--" {
+			after = args[i+2:]
+			break
+		}
+		cmd = append(cmd, a)
+	}
+	env := func(c *exec.Cmd) *exec.Cmd {
+		for _, v := range []string{"SYSCTL_DIR", "SYSCTL_RUN_DIR", "PATH", "HOME"} {
+			c.Env = append(c.Env, v+"="+ts.Getenv(v))
+		}
+		c.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+		return c
+	}
+	path, err := lookPath(ts, cmd[0])
+	ts.Check(err)
+	start := time.Now()
+	out, err := env(exec.Command(path, cmd[1:]...)).CombinedOutput()
+	whole := time.Since(start)
+	if err != nil {
+		ts.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	for i := range n {
+		ts.Check(ts.Exec(after[0], after[1:]...))
+		c := env(exec.Command(path, cmd[1:]...))
+		ts.Check(c.Start())
+		timer := time.AfterFunc(whole*time.Duration(i)/time.Duration(n), func() { unix.Kill(-c.Process.Pid, unix.SIGKILL) })
+		c.Wait() // killed, or done before: both are what is tested
+		timer.Stop()
+		out, err := env(exec.Command(path, cmd[1:]...)).CombinedOutput()
+		finished := err != nil && strings.Contains(string(out), "exists")
+		if err != nil && !finished {
+			ts.Fatalf("after kill %d of %d, %v: %v\n%s", i+1, n, cmd, err, out)
+		}
+	}
+}
+
+// together N PER CMD ARG... runs N processes at once that each run the command PER times, one after the
+// other, with %d in its arguments replaced by a number of the run's own. All must succeed.
+func together(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	per, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	path, err := lookPath(ts, args[2])
+	ts.Check(err)
+	var wg sync.WaitGroup
+	failures := make([]string, n*per)
+	for i := range n {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for j := range per {
+				k := i*per + j
+				var argv []string
+				for _, a := range args[3:] {
+					argv = append(argv, strings.ReplaceAll(a, "%d", strconv.Itoa(k)))
+				}
+				c := exec.Command(path, argv...)
+				for _, v := range []string{"SYSCTL_DIR", "SYSCTL_RUN_DIR", "PATH", "HOME"} {
+					c.Env = append(c.Env, v+"="+ts.Getenv(v))
+				}
+				if out, err := c.CombinedOutput(); err != nil {
+					failures[k] = fmt.Sprintf("%v: %v\n%s", argv, err, out)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	for _, f := range failures {
+		if f != "" {
+			ts.Fatalf("%s", f)
+		}
+	}
+}
+
+func lookPath(ts *testscript.TestScript, name string) (string, error) {
+	for dir := range strings.SplitSeq(ts.Getenv("PATH"), ":") {
+		if p := filepath.Join(dir, name); unix.Access(p, unix.X_OK) == nil {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("%s: not on PATH", name)
+}

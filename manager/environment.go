@@ -1,0 +1,52 @@
+package manager
+
+import (
+	"context"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// RemoveAll removes every instance, image, bridge and NAT table of the environment: what is left is its
+// empty database. Without force it is refused where there are instances.
+func (m *Manager) RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error {
+	return sysctl.Wrap(m.removeAll(ctx, force, p), "remove environment")
+}
+
+func (m *Manager) removeAll(ctx context.Context, force bool, p sysctl.Progress) error {
+	all, err := m.DB.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 && !force {
+		return sysctl.E(sysctl.Conflict, "it has %d instances", len(all)).WithHint("sysctl environment remove --force")
+	}
+	for _, inst := range all {
+		p.Report("delete "+inst.Name, 0, 0)
+		if err := m.Delete(ctx, inst.Name, DeleteOptions{Force: true}); err != nil && sysctl.KindOf(err) != sysctl.NotFound {
+			return err
+		}
+	}
+	networks, err := m.DB.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range networks {
+		n.Table = m.DefaultNetwork.Table
+		if err := m.Net.RemoveBridge(ctx, n); err != nil {
+			return sysctl.Wrap(err, "network %s", n.Name)
+		}
+	}
+	images, err := m.DB.Images(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range images {
+		if err := m.DB.DeleteImage(ctx, i.ID); err != nil {
+			return err
+		}
+	}
+	if err := m.collectLayers(ctx); err != nil {
+		return err
+	}
+	return m.Storage.Sweep(ctx)
+}

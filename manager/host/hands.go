@@ -1,0 +1,169 @@
+package host
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+	"github.com/sysctl-os/sysctl/manager/lxc"
+	"github.com/sysctl-os/sysctl/netconfig"
+	"github.com/sysctl-os/sysctl/netconfig/guest"
+	"github.com/sysctl-os/sysctl/storage"
+	"github.com/sysctl-os/sysctl/templates"
+)
+
+// The hands, in the shape the manager declares. Adapters only: no decision is taken here.
+
+type runtimeOf struct{ *lxc.Runtime }
+
+func (runtimeOf) HaltSignal(init string) syscall.Signal {
+	sig, _ := lxc.HaltSignal(init)
+	return sig
+}
+
+type storageOf struct{ *storage.Store }
+
+func (s storageOf) Stage(ctx context.Context) (manager.Staging, error) {
+	st, err := s.Store.Stage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+func (s storageOf) OpenTree(ctx context.Context, id int64, layers []string) (manager.OpenedTree, error) {
+	return opened(s.Store.OpenTree(ctx, id, layers))
+}
+
+func (s storageOf) OpenLayers(ctx context.Context, layers []string) (manager.OpenedTree, error) {
+	return opened(s.Store.OpenLayers(ctx, layers))
+}
+
+func (s storageOf) OpenProcess(p sysctl.Process) (manager.OpenedTree, error) {
+	return opened(storage.ProcTree(p.PID))
+}
+
+func (s storageOf) Sweep(ctx context.Context) error { return s.SweepStaging(ctx) }
+
+// opened keeps a nil *Tree from becoming a non-nil interface.
+func opened(t *storage.Tree, err error) (manager.OpenedTree, error) {
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+type netOf struct {
+	env     string
+	bridges []string
+}
+
+func (netOf) EnsureBridge(ctx context.Context, n sysctl.Network) error {
+	return netconfig.EnsureBridge(ctx, n)
+}
+
+func (netOf) RemoveBridge(ctx context.Context, n sysctl.Network) error {
+	return netconfig.RemoveBridge(ctx, n)
+}
+
+func (netOf) DeleteLink(ctx context.Context, name string) error {
+	return netconfig.DeleteLink(ctx, name)
+}
+
+func (n netOf) ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error) {
+	return netconfig.ChooseSubnets(ctx, avoid, n.env)
+}
+
+func (netOf) Picker(p netip.Prefix, prefer netip.Addr) sysctl.AddressPicker {
+	return netconfig.Picker(p, prefer)
+}
+
+func (netOf) CheckAddress(n sysctl.Network, a netip.Addr) error { return netconfig.CheckAddress(n, a) }
+
+func (n netOf) MAC(id int64, device string) string { return netconfig.MAC(n.env, id, device) }
+
+func (netOf) HostDNS(ctx context.Context) ([]netip.Addr, []string) { return netconfig.HostDNS(ctx) }
+
+func (n netOf) Probe(ctx context.Context) []sysctl.Fact { return netconfig.Probe(ctx, n.bridges...) }
+
+type guests struct{}
+
+// Detect is the OS by templates and the network renderer by netconfig/guest.
+func (guests) Detect(t sysctl.Tree) (sysctl.Guest, error) {
+	g, err := templates.Detect(t)
+	if err != nil {
+		return g, err
+	}
+	var evidence []string
+	g.Renderer, g.Dialect, evidence = guest.Probe(t)
+	g.Evidence = append(g.Evidence, evidence...)
+	return g, nil
+}
+
+func (guests) Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error) {
+	changes, _, err := templates.Prepare(t, g)
+	return changes, err
+}
+
+func (guests) Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
+	return guest.Render(t, g, n)
+}
+
+// catalogue loads the recipes only when a verb asks for them: most verbs never do.
+type catalogue struct{}
+
+func (catalogue) List() []sysctl.Template {
+	c, err := templates.Load(templateDir)
+	if err != nil {
+		return nil
+	}
+	return c.List()
+}
+
+func (catalogue) Find(ref string) (sysctl.Template, []byte, error) {
+	c, err := templates.Load(templateDir)
+	if err != nil {
+		return sysctl.Template{}, nil, err
+	}
+	return c.Find(ref)
+}
+
+func (catalogue) Validate(path string) error {
+	c, err := templates.Load(templateDir)
+	if err != nil {
+		return err
+	}
+	return c.Validate(path)
+}
+
+func (catalogue) Build(ctx context.Context, ref, dir string, p sysctl.Progress) (string, error) {
+	c, err := templates.Load(templateDir)
+	if err != nil {
+		return "", err
+	}
+	return c.Build(ctx, ref, dir, templates.BuildOptions{Progress: p})
+}
+
+func (catalogue) Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error {
+	o := templates.UnpackOptions{MaxSize: maxSize, Progress: p}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		_, err := templates.CopyTree(ctx, path, dir, o)
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = templates.Unpack(ctx, f, dir, o)
+	return err
+}
+
+func (catalogue) Pack(ctx context.Context, root *os.File, w io.Writer) error {
+	return templates.Pack(ctx, "/proc/self/fd/"+strconv.Itoa(int(root.Fd())), w)
+}

@@ -1,0 +1,99 @@
+// Package host opens this machine: it finds the environment's paths and names, opens every hand and
+// plugs them into a Manager. It is the one room that knows all rooms, and decides nothing.
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/manager"
+	"github.com/sysctl-os/sysctl/manager/lxc"
+	"github.com/sysctl-os/sysctl/storage"
+)
+
+// Open opens an environment of this machine, making its directories and database the first time. The
+// caller calls close.
+func Open(ctx context.Context, e Environment) (m *manager.Manager, close func(), err error) {
+	for _, dir := range []string{e.Dir, e.RunDir} {
+		if !filepath.IsAbs(dir) {
+			return nil, nil, sysctl.E(sysctl.Invalid, "SYSCTL_DIR and SYSCTL_RUN_DIR must be absolute paths, not %q", dir)
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, nil, err
+		}
+	}
+	number, err := e.number()
+	if err != nil {
+		return nil, nil, sysctl.Wrap(err, "environment %s", e.Dir)
+	}
+	settings, err := readSettings(e.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	n := namesOf(number)
+	network, ids, err := settings.apply(n)
+	if err != nil {
+		return nil, nil, sysctl.Wrap(err, "%s", filepath.Join(e.Dir, "config.yaml"))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: keeper(self)})
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := db.Open(ctx, db.Options{Path: filepath.Join(e.Dir, "sysctl.db"), Now: time.Now, DefaultNetwork: network.Name})
+	if err != nil {
+		return nil, nil, err
+	}
+	m = manager.New(manager.Config{
+		DB: d, Runtime: runtimeOf{rt}, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number)},
+		Guests: guests{}, Catalogue: catalogue{},
+		LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, IDs: ids,
+		Hook: hook(self, e), Link: linkName(number),
+		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8,
+	})
+	return m, func() { d.Close() }, nil
+}
+
+// keeper finds the keeper's binary: where make install puts it, or beside ours (a build tree).
+func keeper(self string) string {
+	dir := filepath.Dir(self)
+	installed := filepath.Join(dir, "..", "libexec", "sysctl", "sysctl-keeper")
+	beside := filepath.Join(dir, "sysctl-keeper")
+	if _, err := os.Stat(beside); err == nil {
+		return beside
+	}
+	return installed
+}
+
+// hook is the command that settles a run of an instance, in this environment.
+func hook(self string, e Environment) func(int64) []string {
+	return func(id int64) []string {
+		return []string{"env", "SYSCTL_DIR=" + e.Dir, "SYSCTL_RUN_DIR=" + e.RunDir, self, "settle", strconv.FormatInt(id, 10)}
+	}
+}
+
+// linkName names host ends of veth pairs: unique over environments, and at most 15 characters.
+func linkName(number int) func(int64, int) string {
+	return func(id int64, nic int) string {
+		return "sy" + strconv.Itoa(number) + "-" + strconv.FormatInt(id, 10) + "." + strconv.Itoa(nic)
+	}
+}
+
+func rand8() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// Catalogue is a Manager that knows templates only, for a caller without root. It opens nothing.
+func Catalogue() *manager.Manager { return manager.New(manager.Config{Catalogue: catalogue{}}) }

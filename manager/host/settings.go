@@ -1,0 +1,93 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/db"
+	"go.yaml.in/yaml/v3"
+)
+
+// Settings is SYSCTL_DIR/config.yaml: what a user may choose for a whole environment. Every field is
+// optional. Subnets and bridge name are looked at when the default network is first made.
+type Settings struct {
+	Network struct {
+		Bridge string `yaml:"bridge"`
+		Table  string `yaml:"nat_table"`
+		IPv4   string `yaml:"ipv4"` // the bridge's address with the subnet's length: 10.20.0.1/24
+		IPv6   string `yaml:"ipv6"`
+		NAT    *bool  `yaml:"nat"`
+	} `yaml:"network"`
+	IDMap struct {
+		Base  uint32 `yaml:"base"`
+		Count int    `yaml:"count"`
+	} `yaml:"idmap"`
+}
+
+// readSettings reads the file strictly; absent means all defaults.
+func readSettings(dir string) (Settings, error) {
+	var s Settings
+	file := filepath.Join(dir, "config.yaml")
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return s, sysctl.E(sysctl.Invalid, "%s: %v", file, err)
+	}
+	return s, nil
+}
+
+// apply puts the settings over an environment's derived names, all bad fields at once.
+func (s Settings) apply(n names) (sysctl.Network, db.IDBlock, error) {
+	var bad sysctl.FieldErrors
+	network := sysctl.Network{Name: n.bridge, Table: n.table, NAT: true}
+	if s.Network.Bridge != "" {
+		network.Name = s.Network.Bridge
+		if len(network.Name) > 15 {
+			bad.Add("network.bridge", "%q is longer than the 15 characters an interface may have", network.Name)
+		}
+	}
+	if s.Network.Table != "" {
+		network.Table = s.Network.Table
+	}
+	if s.Network.NAT != nil {
+		network.NAT = *s.Network.NAT
+	}
+	network.IPv4 = prefix(s.Network.IPv4, true, "network.ipv4", &bad)
+	network.IPv6 = prefix(s.Network.IPv6, false, "network.ipv6", &bad)
+	ids := n.ids
+	if s.IDMap.Base != 0 {
+		ids.Base = s.IDMap.Base
+	}
+	if s.IDMap.Count != 0 {
+		ids.Count = s.IDMap.Count
+	}
+	if ids.Base < 65536 || ids.Count < 1 || uint64(ids.Base)+uint64(ids.Count)*uint64(ids.Size) > 1<<32-1 {
+		bad.Add("idmap", "%d ranges of %d ids from %d do not fit between 65536 and 2^32", ids.Count, ids.Size, ids.Base)
+	}
+	return network, ids, bad.Err()
+}
+
+func prefix(text string, four bool, field string, bad *sysctl.FieldErrors) netip.Prefix {
+	if text == "" {
+		return netip.Prefix{}
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p.Addr().Is4() != four || p.Masked().Addr() == p.Addr() {
+		bad.Add(field, "%q is not a bridge's address with its subnet's length, like 10.20.0.1/24 or fd00:1::1/64", text)
+		return netip.Prefix{}
+	}
+	return p
+}
