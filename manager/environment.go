@@ -6,8 +6,9 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// RemoveAll removes every instance, image, bridge and NAT table of the environment: what is left is its
-// empty database. Without force it is refused where there are instances.
+// RemoveAll removes every instance, image, bridge and NAT table of the environment, and then its
+// database and directories: afterwards this machine is as if it had never been. Without force it is
+// refused where there are instances. Nothing can be done with m afterwards.
 func (m *Manager) RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error {
 	return sysctl.Wrap(m.removeAll(ctx, force, p), "remove environment")
 }
@@ -48,5 +49,8 @@ func (m *Manager) removeAll(ctx context.Context, force bool, p sysctl.Progress) 
 	if err := m.collectLayers(ctx); err != nil {
 		return err
 	}
-	return m.Storage.Sweep(ctx)
+	if err := m.Storage.Sweep(ctx); err != nil {
+		return err
+	}
+	return m.Erase()
 }

@@ -168,10 +168,11 @@ func (f fakeRuntime) Clear(ctx context.Context, id int64, deleteLink func(contex
 	}
 	return f.hit("runtime clear", func() error { delete(f.running, id); return nil })
 }
-func (f fakeRuntime) Freeze(id int64) error {
+func (f fakeRuntime) Leave() error { return nil }
+func (f fakeRuntime) Freeze(_ context.Context, id int64) error {
 	return f.hit("freeze", func() error { f.running[id].frozen = true; return nil })
 }
-func (f fakeRuntime) Unfreeze(id int64) error {
+func (f fakeRuntime) Unfreeze(_ context.Context, id int64) error {
 	return f.hit("unfreeze", func() error { f.running[id].frozen = false; return nil })
 }
 func (f fakeRuntime) Limit(id int64, b sysctl.Boot) error {
@@ -376,7 +377,7 @@ func newHouse(t *testing.T) house {
 		IDs:  db.IDBlock{Base: 1 << 20, Size: 65536, Count: 300},
 		Link: func(id int64, nic int) string { return fmt.Sprintf("sy%d.%d", id, nic) },
 		CPUs: func() ([]int, error) { return []int{0, 1, 2, 3}, nil }, Memory: func() (int64, error) { return 8 << 30, nil },
-		Now: time.Now, NewRun: func() string { runs++; return fmt.Sprint("run", runs) },
+		Now: time.Now, Erase: func() error { return nil }, NewRun: func() string { runs++; return fmt.Sprint("run", runs) },
 	})
 	return house{m, w, d, path}
 }

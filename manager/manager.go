@@ -28,6 +28,7 @@ type Config struct {
 	Memory         func() (int64, error)          // bytes of memory the host has
 	Now            func() time.Time
 	NewRun         func() string // a new run id
+	Erase          func() error  // removes the environment's own files, when nothing is in it any more
 }
 
 // Manager runs verbs. It is safe for use by several goroutines; across processes the locks of

@@ -24,8 +24,9 @@ type Runtime interface {
 	Gone(ctx context.Context, id int64) error
 	Settled(id int64) error
 	Clear(ctx context.Context, id int64, deleteLink func(context.Context, string) error) error
-	Freeze(id int64) error
-	Unfreeze(id int64) error
+	Freeze(ctx context.Context, id int64) error
+	Unfreeze(ctx context.Context, id int64) error
+	Leave() error
 	Limit(id int64, b sysctl.Boot) error
 	Exec(ctx context.Context, id int64, c sysctl.Command) (int, error)
 	OpenPTY(id int64) (master, slave *os.File, err error)

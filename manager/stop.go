@@ -85,7 +85,7 @@ func (m *Manager) Freeze(ctx context.Context, name string) error {
 	defer unlock()
 	if err == nil && m.Runtime.State(inst.ID).Status != sysctl.Frozen {
 		if _, err = m.running(inst); err == nil {
-			err = m.Runtime.Freeze(inst.ID)
+			err = m.Runtime.Freeze(ctx, inst.ID)
 		}
 	}
 	return sysctl.Wrap(err, "freeze %s", name)
@@ -98,7 +98,7 @@ func (m *Manager) Unfreeze(ctx context.Context, name string) error {
 	if err == nil {
 		switch m.Runtime.State(inst.ID).Status {
 		case sysctl.Frozen:
-			err = m.Runtime.Unfreeze(inst.ID)
+			err = m.Runtime.Unfreeze(ctx, inst.ID)
 		case sysctl.Running:
 		default:
 			_, err = m.running(inst)
@@ -131,7 +131,7 @@ func (m *Manager) Settle(ctx context.Context, id int64, runID, target string) er
 	if err != nil || inst.ID != id || m.Runtime.State(id).RunID != runID || m.Runtime.State(id).Init.PID != 0 {
 		return err
 	}
-	if err := m.Runtime.Settled(id); err != nil {
+	if err := errors.Join(m.Runtime.Leave(), m.Runtime.Settled(id)); err != nil {
 		return err
 	}
 	if err := m.Runtime.Gone(ctx, id); err != nil {

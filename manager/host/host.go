@@ -59,7 +59,7 @@ func Open(ctx context.Context, e Environment) (m *manager.Manager, close func(),
 		Guests: guests{}, Catalogue: catalogue{},
 		LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, IDs: ids,
 		Hook: hook(self, e), Link: linkName(number),
-		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8,
+		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: e.Remove,
 	})
 	return m, func() { d.Close() }, nil
 }

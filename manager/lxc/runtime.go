@@ -89,28 +89,6 @@ func (rt *Runtime) container(id int64) (*lxc.Container, error) {
 	return c, nil
 }
 
-// Freeze stops every process of a running instance; Unfreeze lets them go on. Both are idempotent.
-func (rt *Runtime) Freeze(id int64) error {
-	return rt.freezer(id, (*lxc.Container).Freeze)
-}
-
-// Unfreeze is the reverse of Freeze.
-func (rt *Runtime) Unfreeze(id int64) error {
-	return rt.freezer(id, (*lxc.Container).Unfreeze)
-}
-
-func (rt *Runtime) freezer(id int64, f func(*lxc.Container) error) error {
-	c, err := rt.container(id)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	if err := f(c); err != nil && !errors.Is(err, lxc.ErrAlreadyFrozen) && !errors.Is(err, lxc.ErrNotFrozen) {
-		return sysctl.E(sysctl.Internal, "freezer: %w", err)
-	}
-	return nil
-}
-
 // Signal sends a signal to the instance's init.
 func (rt *Runtime) Signal(id int64, sig unix.Signal) error {
 	init := rt.State(id).Init

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -56,6 +57,24 @@ func (rt *Runtime) Gone(ctx context.Context, id int64) error {
 func (rt *Runtime) Settled(id int64) error {
 	if err := unix.Unlink(rt.paths.Marker(id)); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
+	}
+	return nil
+}
+
+// Leave moves this process out of the cgroups of instances, to the roots of the hierarchies: a hook's
+// child is born in its monitor's, and could not remove them from inside.
+func (rt *Runtime) Leave() error {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(b), ":/"+rt.paths.Cgroup+"/") {
+		return nil
+	}
+	for _, h := range rt.cgroups.all {
+		if err := os.WriteFile(filepath.Join(h, "cgroup.procs"), []byte("0"), 0); err != nil {
+			return err
+		}
 	}
 	return nil
 }
