@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+// backend is what the front asks of the manager.
+type backend interface {
+	instanceVerbs
+	imageVerbs
+	profileVerbs
+
+	Templates(ctx context.Context) ([]sysctl.Template, error)
+	Template(ctx context.Context, name string) (sysctl.Template, []byte, error)
+	ValidateTemplate(ctx context.Context, path string) error
+
+	Networks(ctx context.Context) ([]sysctl.Network, error)
+	Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error)
+
+	Check(ctx context.Context) ([]sysctl.Fact, error)
+	Autostart(ctx context.Context, p sysctl.Progress) ([]manager.AutostartResult, error)
+	RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error
+	Settle(ctx context.Context, id int64, runID, target string) error
+}
+
+type instanceVerbs interface {
+	Create(ctx context.Context, o manager.CreateOptions) (manager.Plan, error)
+	Start(ctx context.Context, name string, p sysctl.Progress) error
+	Stop(ctx context.Context, name string, o manager.StopOptions) error
+	Restart(ctx context.Context, name string, o manager.StopOptions) error
+	Freeze(ctx context.Context, name string) error
+	Unfreeze(ctx context.Context, name string) error
+	Delete(ctx context.Context, name string, o manager.DeleteOptions) error
+	Rename(ctx context.Context, name, to string) error
+	List(ctx context.Context) ([]manager.Info, error)
+	Info(ctx context.Context, name string) (manager.Detail, error)
+	Exec(ctx context.Context, name string, o manager.ExecOptions) (int, error)
+	Console(ctx context.Context, name string, o manager.ConsoleOptions) error
+	Logs(ctx context.Context, name string, o manager.LogOptions) (io.ReadCloser, error)
+	SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error)
+}
+
+type imageVerbs interface {
+	Images(ctx context.Context) ([]sysctl.Image, error)
+	Image(ctx context.Context, ref string) (sysctl.Image, error)
+	ImportImage(ctx context.Context, o manager.ImportOptions) (sysctl.Image, error)
+	ExportImage(ctx context.Context, ref string, w io.Writer) error
+	DeleteImage(ctx context.Context, ref string) error
+}
+
+type profileVerbs interface {
+	Profiles(ctx context.Context) ([]sysctl.Profile, error)
+	Profile(ctx context.Context, name string) (p sysctl.Profile, usedBy []string, err error)
+	CreateProfile(ctx context.Context, p sysctl.Profile) error
+	UpdateProfile(ctx context.Context, p sysctl.Profile) error
+	DeleteProfile(ctx context.Context, name string) error
+}
+
+var _ backend = (*manager.Manager)(nil)

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// completions are the words offered for a command line whose last word is being typed.
+func completions(t *testing.T, f *fake, euid int, words ...string) []string {
+	t.Helper()
+	got := runWith(t, f, "", func(a *app) { a.euid = euid }, append([]string{"__completeNoDesc"}, words...)...)
+	if got.status != 0 {
+		t.Fatalf("%q: %+v", words, got)
+	}
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	return lines[:len(lines)-1] // the last says what the shell is to do
+}
+
+func TestCompletion(t *testing.T) {
+	f := seeded(sysctl.Running, "run1", "run2")
+	f.add("halt1", sysctl.Stopped)
+	f.add("ice1", sysctl.Frozen)
+	f.add("sick1", sysctl.Broken)
+	for line, want := range map[string]string{
+		"start|":                            "halt1 sick1",
+		"start|halt1|":                      "sick1",
+		"stop|":                             "ice1 run1 run2 sick1",
+		"stop|r":                            "run1 run2",
+		"stop|run1|":                        "ice1 run2 sick1",
+		"freeze|":                           "run1 run2 sick1",
+		"unfreeze|":                         "ice1 sick1",
+		"delete|":                           "halt1 ice1 run1 run2 sick1",
+		"exec|":                             "run1 run2 sick1",
+		"exec|run1|":                        "",
+		"shell|":                            "run1 run2 sick1",
+		"info|":                             "halt1 ice1 run1 run2 sick1",
+		"info|run1|":                        "",
+		"rename|":                           "halt1 sick1",
+		"rename|halt1|":                     "",
+		"launch|":                           "bookworm debian12 mybox",
+		"launch|debian12|":                  "",
+		"launch|-p|":                        "default shared",
+		"launch|--network|":                 "none sysbr0",
+		"launch|-c|boot.autostart=":         "boot.autostart=false boot.autostart=true",
+		"list|--status|":                    "broken frozen running stopped",
+		"list|--format|":                    "csv json table yaml",
+		"image|info|":                       "debian12 mybox",
+		"template|show|":                    "bookworm debian12",
+		"profile|copy|":                     "default shared",
+		"network|show|":                     "sysbr0",
+		"config|get|run1|":                  "devices.data.path devices.data.type limits.memory",
+		"config|unset|run1|limits.memory|":  "devices.data.path devices.data.type",
+		"config|set|run1|limits.m":          "limits.memory=",
+		"config|set|run1|user":              "user.",
+		"completion|":                       "bash fish zsh",
+		"console|run1|--escape|":            "ctrl-a ctrl-b ctrl-t",
+		"help|image|":                       "delete export import info list",
+		"stop|--timeout|":                   "",
+		"-n|kernel.ostyp":                   "kernel.ostype",
+		"-w|net.ipv4.ip_forward=1|kernel.h": kernelWords(t, "h"),
+		"kernel.ostyp":                      "kernel.ostype",
+		"kerne":                             "kernel.",
+	} {
+		got := completions(t, f, 0, strings.Split(line, "|")...)
+		slices.Sort(got)
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// kernelWords lists the parameters in kernel that begin with stem, as completion writes them.
+func kernelWords(t *testing.T, stem string) string {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/sys/kernel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), stem) {
+			words = append(words, "kernel."+e.Name())
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func TestCompletionWithoutRootOpensNothing(t *testing.T) {
+	f := seeded(sysctl.Running, "web1")
+	if got := completions(t, f, 1000, "stop", ""); len(got) > 0 || f.opened > 0 {
+		t.Errorf("%q, opened %d times", got, f.opened)
+	}
+	if got := completions(t, f, 1000, "template", "show", ""); !slices.Equal(got, []string{"bookworm", "debian12"}) {
+		t.Errorf("%q", got)
+	}
+	if got := completions(t, f, 1000, "fre"); !slices.Equal(got, []string{"freeze"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestCompletionNeverLeavesProcSys(t *testing.T) {
+	for _, word := range []string{"....etc.", "../../etc/", "kernel.....", "/etc/"} {
+		for _, got := range completions(t, seeded(sysctl.Running), 0, "-n", word) {
+			if strings.Contains(got, "passwd") || strings.Contains(got, "cpuinfo") {
+				t.Errorf("%q: %q", word, got)
+			}
+		}
+	}
+}

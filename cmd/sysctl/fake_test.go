@@ -1,0 +1,480 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+// fake is a backend in memory. What it holds can be written to a file, so that the commands of a script share it.
+type fake struct {
+	mu     sync.Mutex
+	opened int
+	calls  []string
+
+	Instances map[string]*manager.Info  `json:"instances"`
+	Pictures  []sysctl.Image            `json:"images"`
+	Pieces    map[string]sysctl.Profile `json:"profiles"`
+	Facts     []sysctl.Fact             `json:"facts"`
+	Last      string                    `json:"last"` // the last request that has no other effect, as JSON
+
+	exec func(manager.ExecOptions) (int, error) // nil: a few commands of its own
+}
+
+// seeded is a fake with an image, a profile and some instances in a state.
+func seeded(status sysctl.Status, names ...string) *fake {
+	f := &fake{
+		Instances: map[string]*manager.Info{},
+		Pictures:  []sysctl.Image{picture("debian12"), picture("mybox")},
+		Pieces: map[string]sysctl.Profile{
+			"default": {Name: "default", Description: "what an instance has when nothing is said",
+				Config:  map[string]string{"limits.memory": "1GiB"},
+				Devices: map[string]sysctl.Device{"eth0": {"type": "nic", "network": "sysbr0"}}},
+			"shared": {Name: "shared", Config: map[string]string{}, Devices: map[string]sysctl.Device{}},
+		},
+		Facts: []sysctl.Fact{{Name: "kernel", Value: "6.1.0", Level: sysctl.OK},
+			{Name: "forwarding", Value: "off", Level: sysctl.Warning, Cost: "instances reach nobody outside", Repair: "sysctl -w net.ipv4.ip_forward=1"}},
+	}
+	for _, name := range names {
+		f.add(name, status)
+	}
+	return f
+}
+
+func picture(alias string) sysctl.Image {
+	return sysctl.Image{ID: strings.Repeat("ab", 31) + fmt.Sprintf("%02x", len(alias)), Aliases: []string{alias}, Arch: "amd64",
+		Guest: sysctl.Guest{ID: "debian", Name: "Debian GNU/Linux 12 (bookworm)", Init: "systemd", InitVersion: "252"},
+		Size:  232 << 20, Layers: []string{"l1"}, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+}
+
+func (f *fake) add(name string, status sysctl.Status) *manager.Info {
+	n := len(f.Instances) + 1
+	i := &manager.Info{Instance: sysctl.Instance{ID: int64(n), Name: name, Image: picture("debian12").ID, Template: "debian12",
+		Guest: picture("debian12").Guest, Profiles: []string{"default"}, Config: map[string]string{"limits.memory": "512MiB"},
+		Devices: map[string]sysctl.Device{"data": {"type": "disk", "path": "/data"}},
+		IDMap:   sysctl.IDMap{Base: 1000000, Size: 65536}, Ready: true, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		NICs: []sysctl.NIC{{Device: "eth0", Network: "sysbr0", Name: "eth0", MAC: fmt.Sprintf("00:16:3e:00:00:%02x", n),
+			IPv4: netip.AddrFrom4([4]byte{10, 1, 2, byte(n + 1)}), IPv6: netip.MustParseAddr("fd42::" + strconv.Itoa(n+1))}}},
+		State: sysctl.State{Status: status}}
+	if status == sysctl.Running || status == sysctl.Frozen {
+		i.State.Init = sysctl.Process{PID: 4000 + n, Start: 1}
+	}
+	if status == sysctl.Broken {
+		i.State.Problems = []string{"its image's layer is gone"}
+	}
+	f.Instances[name] = i
+	return i
+}
+
+// loadFake reads the fake of a script, or makes the one that scripts begin with.
+func loadFake(file string) (*fake, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		f := seeded(sysctl.Running, "web1", "web2")
+		f.add("old1", sysctl.Stopped)
+		return f, nil
+	}
+	f := &fake{}
+	return f, json.Unmarshal(b, f)
+}
+
+func (f *fake) open(context.Context) (backend, func(), error) {
+	f.opened++
+	return f, func() {}, nil
+}
+
+// openFakeFile opens the fake that a script's commands share.
+func openFakeFile(file string) opener {
+	return func(context.Context) (backend, func(), error) {
+		f, err := loadFake(file)
+		return f, func() { f.store(file) }, err
+	}
+}
+
+func (f *fake) store(file string) {
+	b, err := json.Marshal(f)
+	if err == nil {
+		err = os.WriteFile(file, b, 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// note remembers a request.
+func (f *fake) note(verb string, request any) {
+	b, err := json.Marshal(request)
+	if err != nil {
+		panic(err)
+	}
+	f.Last = verb + " " + string(b)
+	f.calls = append(f.calls, f.Last)
+}
+
+// on finds an instance, in one of the states where any are given.
+func (f *fake) on(verb, name string, states ...sysctl.Status) (*manager.Info, error) {
+	i, ok := f.Instances[name]
+	switch {
+	case !ok:
+		return nil, sysctl.Wrap(sysctl.E(sysctl.NotFound, "instance %q not found", name).WithHint("sysctl list"), "%s %s", verb, name)
+	case len(states) > 0 && !slices.Contains(states, i.State.Status):
+		return nil, sysctl.Wrap(sysctl.E(sysctl.Conflict, "it is %s", i.State.Status).WithHint("sysctl info %s", name), "%s %s", verb, name)
+	}
+	return i, nil
+}
+
+func (f *fake) Create(ctx context.Context, o manager.CreateOptions) (manager.Plan, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	verb := "create"
+	if o.Start {
+		verb = "launch"
+	}
+	o.Progress.Report("make", 1, 2)
+	p := o.Progress
+	o.Progress = nil
+	if o.Name == "" {
+		o.Name = sysctl.Generated(o.Source, 1)
+	}
+	kind, fails := strings.CutPrefix(o.Source, "fail-")
+	f.note(verb, struct {
+		manager.CreateOptions
+		Progress any `json:",omitempty"`
+	}{CreateOptions: o})
+	var err error
+	switch {
+	case o.Source == "slow":
+		p.Report("waiting", 0, 0)
+		<-ctx.Done()
+		err = ctx.Err()
+	case o.Source == "stuck":
+		p.Report("waiting", 0, 0)
+		select {}
+	case fails:
+		err = sysctl.E(sysctl.Kind(kind), "made to fail")
+	case o.Source != "debian12" && o.Source != "mybox":
+		err = sysctl.E(sysctl.NotFound, "no template or image %q", o.Source).WithHint("sysctl template list")
+	case f.Instances[o.Name] != nil:
+		err = sysctl.E(sysctl.Exists, "an instance of this name exists").WithHint("sysctl info %s", o.Name)
+	case o.Config["limits.memory"] == "lots":
+		var bad sysctl.FieldErrors
+		bad.Add("limits.memory", "%q is not a size", "lots")
+		bad.Add("name", "too\nugly")
+		err = bad.Err()
+	}
+	if err != nil {
+		return manager.Plan{}, sysctl.Wrap(err, "%s %s", verb, o.Name)
+	}
+	status := sysctl.Stopped
+	if o.Start {
+		status = sysctl.Running
+	}
+	i := f.add(o.Name, status)
+	if o.DryRun {
+		delete(f.Instances, o.Name)
+	}
+	return manager.Plan{Instance: i.Instance, Image: i.Image, Steps: []string{"claim", "rootfs", "network"}}, nil
+}
+
+// become changes an instance's state.
+func (f *fake) become(verb, name string, to sysctl.Status, from ...sysctl.Status) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.on(verb, name, from...)
+	if err == nil {
+		i.State.Status = to
+	}
+	return err
+}
+
+func (f *fake) Start(_ context.Context, name string, p sysctl.Progress) error {
+	p.Report("boot", 0, 0)
+	return f.become("start", name, sysctl.Running, sysctl.Stopped)
+}
+
+func (f *fake) Stop(_ context.Context, name string, o manager.StopOptions) error {
+	f.mu.Lock()
+	f.note("stop", []any{name, o.Timeout.String(), o.Force})
+	f.mu.Unlock()
+	return f.become("stop", name, sysctl.Stopped, sysctl.Running, sysctl.Frozen)
+}
+
+func (f *fake) Restart(ctx context.Context, name string, o manager.StopOptions) error {
+	f.mu.Lock()
+	f.note("restart", []any{name, o.Timeout.String(), o.Force})
+	f.mu.Unlock()
+	return f.become("restart", name, sysctl.Running, sysctl.Running)
+}
+
+func (f *fake) Freeze(_ context.Context, name string) error {
+	return f.become("freeze", name, sysctl.Frozen, sysctl.Running)
+}
+
+func (f *fake) Unfreeze(_ context.Context, name string) error {
+	return f.become("unfreeze", name, sysctl.Running, sysctl.Frozen)
+}
+
+func (f *fake) Delete(_ context.Context, name string, o manager.DeleteOptions) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	states := []sysctl.Status{sysctl.Stopped, sysctl.Broken}
+	if o.Force {
+		states = nil
+	}
+	_, err := f.on("delete", name, states...)
+	if err == nil {
+		delete(f.Instances, name)
+	}
+	return err
+}
+
+func (f *fake) Rename(_ context.Context, name, to string) error {
+	i, err := f.on("rename", name, sysctl.Stopped)
+	if err != nil {
+		return err
+	}
+	delete(f.Instances, name)
+	i.Name = to
+	f.Instances[to] = i
+	return nil
+}
+
+func (f *fake) List(context.Context) ([]manager.Info, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []manager.Info
+	for _, i := range f.Instances {
+		list = append(list, *i)
+	}
+	return list, nil
+}
+
+func (f *fake) Info(_ context.Context, name string) (manager.Detail, error) {
+	i, err := f.on("info", name)
+	if err != nil {
+		return manager.Detail{}, err
+	}
+	d := manager.Detail{Info: *i, Expanded: map[string]string{"boot.autostart": "true"}, AllDevs: map[string]sysctl.Device{}, Uptime: 90 * time.Second,
+		Usage: sysctl.Usage{Processes: 12, Memory: 34 << 20, CPU: 1500 * time.Millisecond, Disk: -1}}
+	maps.Copy(d.Expanded, i.Config)
+	maps.Copy(d.AllDevs, i.Devices)
+	d.AllDevs["eth0"] = sysctl.Device{"type": "nic", "network": "sysbr0"}
+	return d, nil
+}
+
+func (f *fake) Exec(_ context.Context, name string, o manager.ExecOptions) (int, error) {
+	if _, err := f.on("exec", name, sysctl.Running); err != nil {
+		return 0, err
+	}
+	f.note("exec", []any{name, o.Argv, o.Env, o.User, o.Group, o.Cwd, o.Login, o.TTY})
+	if f.exec != nil {
+		return f.exec(o)
+	}
+	if len(o.Argv) == 0 {
+		return 0, nil
+	}
+	switch words := strings.Join(o.Argv[1:], " "); o.Argv[0] {
+	case "echo":
+		fmt.Fprintln(o.Stdout, words)
+	case "complain":
+		fmt.Fprintln(o.Stderr, words)
+	case "cat":
+		_, err := io.Copy(o.Stdout, o.Stdin)
+		return 0, err
+	case "exit":
+		return strconv.Atoi(words)
+	}
+	return 0, nil
+}
+
+func (f *fake) Console(_ context.Context, name string, o manager.ConsoleOptions) error {
+	f.note("console", []any{name, o.Escape, o.Resize != nil})
+	_, err := f.on("console", name, sysctl.Running)
+	return err
+}
+
+func (f *fake) Logs(_ context.Context, name string, o manager.LogOptions) (io.ReadCloser, error) {
+	if _, err := f.on("logs", name); err != nil {
+		return nil, err
+	}
+	text := "lxc: started\n"
+	if o.Console {
+		text = "login: \x1b[2J\r\n"
+	}
+	return io.NopCloser(strings.NewReader(text)), nil
+}
+
+func (f *fake) SetConfig(_ context.Context, name string, set map[string]*string) ([]string, error) {
+	i, err := f.on("config", name)
+	if err != nil {
+		return nil, err
+	}
+	var bad sysctl.FieldErrors
+	var live []string
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		if strings.HasPrefix(key, "limits.") {
+			live = append(live, key)
+		}
+		if strings.HasPrefix(key, "wrong") {
+			bad.Add(key, "no such key")
+		}
+	}
+	if err := bad.Err(); err != nil {
+		return nil, sysctl.Wrap(err, "config %s", name)
+	}
+	for key, value := range set {
+		if delete(i.Config, key); value != nil {
+			i.Config[key] = *value
+		}
+	}
+	return live, nil
+}
+
+func (f *fake) Images(context.Context) ([]sysctl.Image, error) { return f.Pictures, nil }
+
+func (f *fake) Image(_ context.Context, ref string) (sysctl.Image, error) {
+	for _, i := range f.Pictures {
+		if slices.Contains(i.Aliases, ref) {
+			return i, nil
+		}
+	}
+	return sysctl.Image{}, sysctl.E(sysctl.NotFound, "image %s: no such image", ref).WithHint("sysctl image list")
+}
+
+func (f *fake) ImportImage(_ context.Context, o manager.ImportOptions) (sysctl.Image, error) {
+	f.note("import", []any{o.Path, o.Alias, o.MaxSize})
+	i := picture(o.Alias)
+	f.Pictures = append(f.Pictures, i)
+	return i, nil
+}
+
+func (f *fake) ExportImage(ctx context.Context, ref string, w io.Writer) error {
+	if _, err := f.Image(ctx, ref); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "the tree of "+ref+"\n")
+	return err
+}
+
+func (f *fake) DeleteImage(ctx context.Context, ref string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.Image(ctx, ref)
+	f.Pictures = slices.DeleteFunc(f.Pictures, func(p sysctl.Image) bool { return p.ID == i.ID })
+	return err
+}
+
+func (f *fake) Templates(context.Context) ([]sysctl.Template, error) {
+	return []sysctl.Template{{Name: "debian12", Aliases: []string{"bookworm"}, Description: "Debian 12", Family: "debian",
+		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Origin: "built-in"}}, nil
+}
+
+func (f *fake) Template(ctx context.Context, name string) (sysctl.Template, []byte, error) {
+	list, err := f.Templates(ctx)
+	if name != "debian12" {
+		return sysctl.Template{}, nil, sysctl.E(sysctl.NotFound, "template %s: no such template", name)
+	}
+	return list[0], []byte("name: debian12\n# the recipe\n"), err
+}
+
+func (f *fake) ValidateTemplate(_ context.Context, path string) error {
+	f.note("validate", path)
+	if strings.HasPrefix(path, "bad") {
+		return sysctl.FieldErrors{{Field: path + ":3", Msg: "no such field"}, {Field: path + ":7", Msg: "no such family"}}
+	}
+	return nil
+}
+
+func (f *fake) Profiles(context.Context) ([]sysctl.Profile, error) {
+	return slices.SortedFunc(maps.Values(f.Pieces), func(a, b sysctl.Profile) int { return strings.Compare(a.Name, b.Name) }), nil
+}
+
+func (f *fake) Profile(_ context.Context, name string) (sysctl.Profile, []string, error) {
+	p, ok := f.Pieces[name]
+	if !ok {
+		return p, nil, sysctl.E(sysctl.NotFound, "profile %s: no such profile", name)
+	}
+	return p, []string{"web1"}, nil
+}
+
+func (f *fake) CreateProfile(_ context.Context, p sysctl.Profile) error {
+	if _, taken := f.Pieces[p.Name]; taken {
+		return sysctl.E(sysctl.Exists, "profile create %s: exists", p.Name)
+	}
+	f.Pieces[p.Name] = p
+	return nil
+}
+
+func (f *fake) UpdateProfile(_ context.Context, p sysctl.Profile) error {
+	f.Pieces[p.Name] = p
+	return nil
+}
+
+func (f *fake) DeleteProfile(_ context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.Pieces[name]; !ok {
+		return sysctl.E(sysctl.NotFound, "profile delete %s: no such profile", name)
+	}
+	delete(f.Pieces, name)
+	return nil
+}
+
+func (f *fake) Networks(context.Context) ([]sysctl.Network, error) {
+	return []sysctl.Network{{Name: "sysbr0", IPv4: netip.MustParsePrefix("10.1.2.1/24"), IPv6: netip.MustParsePrefix("fd42::1/64"), NAT: true}}, nil
+}
+
+func (f *fake) Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error) {
+	list, err := f.Networks(ctx)
+	if name != "sysbr0" {
+		return sysctl.Network{}, nil, sysctl.E(sysctl.NotFound, "network %s: no such network", name)
+	}
+	used := map[string][]sysctl.NIC{}
+	for name, i := range f.Instances {
+		used[name] = i.NICs
+	}
+	return list[0], used, err
+}
+
+func (f *fake) Check(context.Context) ([]sysctl.Fact, error) { return f.Facts, nil }
+
+func (f *fake) Autostart(_ context.Context, p sysctl.Progress) ([]manager.AutostartResult, error) {
+	p.Report("web1", 0, 0)
+	var results []manager.AutostartResult
+	for _, name := range slices.Sorted(maps.Keys(f.Instances)) {
+		r := manager.AutostartResult{Name: name}
+		if strings.HasPrefix(name, "fail") {
+			r.Error = "start " + name + ": no space left on device"
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+func (f *fake) Settle(_ context.Context, id int64, runID, target string) error {
+	f.note("settle", []any{id, runID, target})
+	if id == 99 {
+		return sysctl.E(sysctl.Busy, "made to fail")
+	}
+	return nil
+}
+
+func (f *fake) RemoveAll(_ context.Context, force bool, _ sysctl.Progress) error {
+	if len(f.Instances) > 0 && !force {
+		return sysctl.E(sysctl.Conflict, "remove environment: it has %d instances", len(f.Instances)).WithHint("sysctl environment remove --force")
+	}
+	clear(f.Instances)
+	return nil
+}

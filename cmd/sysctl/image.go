@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+	"github.com/sysctl-os/sysctl/profiles"
+)
+
+func (a *app) imageCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "image",
+		Short: "list, import and export root filesystems",
+		Long: `An image is a root filesystem that instances are made from. It never changes. It is named by an alias or by the
+beginning of its id.`,
+		Example: "  sysctl image list",
+	}
+	return a.noun(cmd, a.imageListCmd(), a.imageInfoCmd(), a.imageImportCmd(), a.imageExportCmd(), a.imageDeleteCmd())
+}
+
+func (a *app) imageListCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "list images",
+		Long:    "Lists images. With --quiet only ids are printed.",
+		Example: "  sysctl image list\n  sysctl image list --format csv",
+		Args:    takes(0, 0),
+	}
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.with(cmd, func(ctx context.Context, b backend) error {
+			list, err := b.Images(ctx)
+			if err != nil {
+				return err
+			}
+			v := view{columns: []string{"ALIAS", "ID", "SYSTEM", "ARCH", "SIZE", "CREATED"}, value: orEmpty(list)}
+			var ids []string
+			for _, i := range list {
+				v.rows = append(v.rows, []string{strings.Join(i.Aliases, ", "), sysctl.ShortID(i.ID), i.Guest.Name, i.Arch,
+					bytesText(i.Size), timeText(i.Created)})
+				ids = append(ids, i.ID)
+			}
+			if a.quiet && *out == "table" {
+				return a.printLines(ids...)
+			}
+			return a.print(*out, v)
+		})
+	}
+	return a.verb(cmd, traits{})
+}
+
+func (a *app) imageInfoCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "info IMAGE",
+		Short:             "show an image",
+		Long:              "Shows an image: where it came from, its layers, and what is known of the system in it and by which evidence.",
+		Example:           "  sysctl image info debian12",
+		Args:              takes(1, 1),
+		ValidArgsFunction: first(a.imageRefs()),
+	}
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.with(cmd, func(ctx context.Context, b backend) error {
+			i, err := b.Image(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			g := i.Guest
+			rows := pairs("alias", strings.Join(i.Aliases, ", "), "id", i.ID, "description", i.Description,
+				"architecture", i.Arch, "template", i.Template, "source", i.Source, "size", bytesText(i.Size),
+				"created", timeText(i.Created), "layers", strconv.Itoa(len(i.Layers)), "system", g.Name,
+				"init", spaced(g.Init, g.InitVersion), "libc", spaced(g.Libc, g.LibcVersion),
+				"network files", spaced(g.Renderer, g.Dialect), "packages", g.Packages)
+			for _, e := range g.Evidence {
+				rows = append(rows, []string{"evidence", e})
+			}
+			return a.print(*out, view{rows: rows, value: i})
+		})
+	}
+	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound}})
+}
+
+func (a *app) imageImportCmd() *cobra.Command {
+	var o manager.ImportOptions
+	cmd := &cobra.Command{
+		Use:   "import FILE|DIRECTORY --alias NAME",
+		Short: "make an image from a tarball or a directory",
+		Long: `Makes an image from the root filesystem in a tarball (plain, gz, xz, zst or bz2) or a directory. The system in it is
+detected. Members that lead out of the tree, or more of them than --max-size has room for, are refused, and then
+nothing of the import is left.`,
+		Example: `  sysctl image import rootfs.tar.gz --alias mybox
+  sysctl image import /srv/oldroot --alias oldroot`,
+		Args: takes(1, 1),
+	}
+	cmd.Flags().StringVar(&o.Alias, "alias", "", "`NAME` of the image")
+	cmd.Flags().Var((*size)(&o.MaxSize), "max-size", "how large the unpacked tree may be: bytes, or with a unit (20GiB)")
+	mustComplete(cmd, "alias", nothing)
+	mustComplete(cmd, "max-size", nothing)
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.Alias == "" {
+			return usageError(cmd, "--alias NAME is needed")
+		}
+		o.Path = args[0]
+		return a.with(cmd, func(ctx context.Context, b backend) error {
+			of, stop := a.progress()
+			o.Progress = of(o.Alias)
+			image, err := b.ImportImage(ctx, o)
+			stop()
+			switch {
+			case err != nil:
+				return err
+			case *out != "table":
+				return a.print(*out, view{rows: pairs("id", image.ID, "alias", o.Alias, "system", image.Guest.Name), value: image})
+			case a.quiet || !isTerminal(a.stdout):
+				return a.printLines(image.ID)
+			}
+			what := image.Guest.Name
+			if what == "" {
+				what = "a system we do not know"
+			}
+			return a.printLines(clean(fmt.Sprintf("%s: %s, %s, id %s", o.Alias, what, bytesText(image.Size), sysctl.ShortID(image.ID))),
+				"next: sysctl launch "+o.Alias)
+		})
+	}
+	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.NoSpace}})
+}
+
+func (a *app) imageExportCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "export IMAGE FILE|-",
+		Short: "write an image to a tarball",
+		Long: `Writes an image as one uncompressed tarball of its root filesystem, to a new file or, with -, to standard output.
+The file appears when it is complete.`,
+		Example: `  sysctl image export debian12 debian12.tar
+  sysctl image export debian12 - | gzip > debian12.tar.gz`,
+		Args: takes(2, 2),
+		ValidArgsFunction: each(a.imageRefs(), func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveDefault
+		}, nothing),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, name := args[0], args[1]
+			if name == "-" && isTerminal(a.stdout) {
+				return usageError(cmd, "standard output is a terminal: name a file")
+			}
+			return a.with(cmd, func(ctx context.Context, b backend) error {
+				if name == "-" {
+					return b.ExportImage(ctx, ref, dataWriter{a.stdout})
+				}
+				return sysctl.Wrap(exportTo(ctx, b, ref, name), "image export %s", ref)
+			})
+		},
+	}
+	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.NoSpace}})
+}
+
+// exportTo writes an image to a new file, which has its name only when it is whole and on disk.
+func exportTo(ctx context.Context, b backend, ref, name string) error {
+	if _, err := os.Lstat(name); err == nil {
+		return sysctl.E(sysctl.Exists, "%s exists", name).WithHint("rm %s", quoteArg(name))
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".sysctl-export-*")
+	if err != nil {
+		// The temporary file's name says nothing to the user.
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			pathErr.Path = name
+		}
+		return sysctl.E(kindOfFile(err), "%w", err)
+	}
+	defer os.Remove(f.Name()) // absent after the rename
+	defer f.Close()
+	if err := b.ExportImage(ctx, ref, f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// kindOfFile classifies the failure to open a file that the user named.
+func kindOfFile(err error) sysctl.Kind {
+	if os.IsNotExist(err) {
+		return sysctl.NotFound
+	}
+	return sysctl.KindOf(err)
+}
+
+func (a *app) imageDeleteCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "delete IMAGE...",
+		Short:             "delete images",
+		Long:              "Deletes images. Instances made from them keep what they need of them.",
+		Example:           "  sysctl image delete mybox",
+		Args:              takes(1, -1),
+		ValidArgsFunction: each(a.imageRefs()),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd, func(ctx context.Context, b backend) error {
+				return forEach(args, func(ref string) error { return b.DeleteImage(ctx, ref) })
+			})
+		},
+	}
+	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Conflict, sysctl.Busy}})
+}
+
+// size is a positive number of bytes, written with or without a unit.
+type size int64
+
+func (s *size) Type() string { return "SIZE" }
+
+func (s *size) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return profiles.FormatSize(int64(*s))
+}
+
+// Set implements pflag.Value.
+func (s *size) Set(text string) error {
+	n, err := profiles.ParseSize(text)
+	if err == nil && n == 0 {
+		err = errors.New("must be above 0")
+	}
+	*s = size(n)
+	return err
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+func (a *app) infoCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "info NAME",
+		Short: "show everything known of an instance",
+		Long: `Shows an instance: status, addresses, init, image, profiles, what it uses, and, where it is broken, why. JSON
+and YAML have its configuration too; "sysctl config show" prints that alone.`,
+		Example:           "  sysctl info web1\n  sysctl info web1 --format yaml",
+		Args:              takes(1, 1),
+		ValidArgsFunction: first(a.names()),
+	}
+	out := formatFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.with(cmd, func(ctx context.Context, b backend) error {
+			d, err := b.Info(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(*out, infoView(d))
+		})
+	}
+	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound}})
+}
+
+func infoView(d manager.Detail) view {
+	idmap := "none: root in it is root of this host"
+	if d.IDMap.Size > 0 {
+		idmap = fmt.Sprintf("%d-%d", d.IDMap.Base, d.IDMap.Base+d.IDMap.Size-1)
+	}
+	rows := pairs("name", d.Name, "status", string(d.State.Status), "guest", d.Guest.Name, "template", d.Template,
+		"image", sysctl.ShortID(d.Image), "profiles", strings.Join(d.Profiles, ", "),
+		"ephemeral", yesNo(d.Ephemeral), "ids", idmap, "created", timeText(d.Created))
+	for _, n := range d.NICs {
+		network := n.Network
+		if network != "" {
+			network = "on " + network
+		}
+		rows = append(rows, []string{n.Device, spaced(addrText(n.IPv4), addrText(n.IPv6), network, n.MAC)})
+	}
+	if d.State.Init.PID != 0 {
+		rows = append(rows, pairs("init", fmt.Sprintf("pid %d", d.State.Init.PID), "uptime", durationText(d.Uptime),
+			"processes", countText(d.Usage.Processes), "memory", bytesText(d.Usage.Memory), "cpu", durationText(d.Usage.CPU))...)
+	}
+	rows = append(rows, pairs("disk", bytesText(d.Usage.Disk))...)
+	for _, p := range d.State.Problems {
+		rows = append(rows, []string{"problem", p})
+	}
+	return view{rows: rows, value: d}
+}
+
+// spaced joins what is not empty with spaces.
+func spaced(words ...string) string {
+	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+}

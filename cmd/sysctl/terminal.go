@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+	"golang.org/x/term"
+)
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// ttyGuard holds the terminal that is in raw mode, so that whoever ends the process can restore it.
+type ttyGuard struct {
+	mu    sync.Mutex
+	fd    int
+	saved *term.State
+}
+
+// raw puts a terminal into raw mode until restore is called.
+func (g *ttyGuard) raw(f *os.File) error {
+	saved, err := term.MakeRaw(int(f.Fd()))
+	if err != nil {
+		return sysctl.E(sysctl.Internal, "put the terminal into raw mode: %w", err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fd, g.saved = int(f.Fd()), saved
+	return nil
+}
+
+// restore gives the terminal back as it was. It may be called at any time and more than once.
+func (g *ttyGuard) restore() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.saved != nil {
+		_ = term.Restore(g.fd, g.saved) // the terminal may be gone: nothing is left to restore
+		g.saved = nil
+	}
+}
+
+// windowSizes delivers the terminal's size now and whenever it changes, until stop is called. Only the
+// newest size waits to be read.
+func windowSizes(f *os.File) (sizes <-chan manager.WindowSize, stop func()) {
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	out := make(chan manager.WindowSize, 1)
+	send := func() {
+		cols, rows, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return
+		}
+		select {
+		case <-out:
+		default:
+		}
+		out <- manager.WindowSize{Rows: uint16(rows), Cols: uint16(cols)}
+	}
+	send()
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-changed:
+				send()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return out, func() {
+		signal.Stop(changed)
+		close(done)
+	}
+}
+
+// copyPlain copies text that a guest wrote to a terminal, with everything escaped that would command it.
+func copyPlain(w io.Writer, r io.Reader) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := in.ReadSlice('\n') // a longer line comes in pieces
+		text, ended := strings.CutSuffix(string(line), "\n")
+		cells := strings.Split(strings.TrimSuffix(text, "\r"), "\t")
+		for i := range cells {
+			cells[i] = clean(cells[i])
+		}
+		text = strings.Join(cells, "\t")
+		if ended {
+			text += "\n"
+		}
+		if _, werr := io.WriteString(w, text); werr != nil {
+			return outputError{werr}
+		}
+		switch err {
+		case nil, bufio.ErrBufferFull:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// copyData copies data as it is, telling our output's errors from its source's.
+func copyData(w io.Writer, r io.Reader) error {
+	_, err := io.Copy(dataWriter{w}, r)
+	return err
+}
+
+// dataWriter marks the errors of standard output as such.
+type dataWriter struct{ w io.Writer }
+
+func (d dataWriter) Write(b []byte) (int, error) {
+	n, err := d.w.Write(b)
+	if err != nil {
+		err = outputError{err}
+	}
+	return n, err
+}
