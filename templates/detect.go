@@ -1,0 +1,116 @@
+package templates
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"syscall"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// Detect finds out which OS the tree holds from what is in it, never from a name: family, id, version, name,
+// architecture, init, libc and package database, with the evidence for each. What it does not find stays
+// empty; a file that cannot be read is evidence, not an error. Renderer and Dialect are left to netconfig.
+//
+// It fails only where the disk cannot be read.
+func Detect(t sysctl.Tree) (sysctl.Guest, error) {
+	if _, err := t.ReadDir("/"); err != nil {
+		return sysctl.Guest{}, sysctl.Wrap(err, "detect the OS")
+	}
+	d := &detector{t: t}
+	d.packages()
+	d.distribution()
+	d.init()
+	d.machine()
+	d.libc()
+	return d.g, sysctl.Wrap(d.err, "detect the OS")
+}
+
+// detector is one tree being looked at.
+type detector struct {
+	t sysctl.Tree
+	g sysctl.Guest
+
+	err   error
+	init1 []byte // content of the init program, nil where there is none
+}
+
+func (d *detector) saw(format string, args ...any) {
+	d.g.Evidence = append(d.g.Evidence, fmt.Sprintf(format, args...))
+}
+
+// read returns a regular file's content, or nil.
+func (d *detector) read(name string) []byte {
+	data, err := d.t.ReadFile(name)
+	if errors.Is(err, syscall.EIO) {
+		d.err = err
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.saw("%s: cannot be read: %v", name, err)
+	}
+	return data
+}
+
+// has reports whether name, links followed, is in the tree.
+func (d *detector) has(name string) bool { return has(d.t, name) }
+
+func has(t sysctl.Tree, name string) bool {
+	_, err := t.Stat(name)
+	return err == nil
+}
+
+// resolve returns where name leads to, or "".
+func (d *detector) resolve(name string) string {
+	at, err := d.t.Resolve(name)
+	if err != nil || !d.has(at) {
+		return ""
+	}
+	return at
+}
+
+// packages finds the package database.
+func (d *detector) packages() {
+	for _, db := range []struct{ path, name string }{
+		{"/var/lib/dpkg/status", "dpkg"},
+		{"/lib/apk/db/installed", "apk"}, {"/usr/lib/apk/db/installed", "apk"},
+		{"/var/lib/pacman/local", "pacman"},
+		{"/usr/lib/sysimage/rpm", "rpm"}, {"/var/lib/rpm", "rpm"},
+		{"/var/db/xbps", "xbps"}, {"/var/db/pkg", "portage"}, {"/var/log/packages", "pkgtool"},
+	} {
+		if d.has(db.path) {
+			d.g.Packages = db.name
+			d.saw("%s: package database %s", db.path, db.name)
+			return
+		}
+	}
+}
+
+// machine reads word size and architecture from the ELF header of init, or of the shell where init is none.
+func (d *detector) machine() {
+	for _, name := range []string{d.resolve("/sbin/init"), "/bin/sh", "/usr/bin/env", "/bin/busybox"} {
+		if name == "" {
+			continue
+		}
+		data := d.init1
+		if data == nil || name != d.resolve("/sbin/init") {
+			data = d.read(name)
+		}
+		bits, arch := elfMachine(data)
+		if bits == 0 {
+			continue
+		}
+		d.g.Bits, d.g.Arch = bits, arch
+		d.saw("%s: %d-bit ELF for %s", name, bits, arch)
+		return
+	}
+}
+
+// base is the last component of a path, "" for "".
+func base(name string) string {
+	if name == "" {
+		return ""
+	}
+	return path.Base(name)
+}

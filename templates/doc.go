@@ -1,0 +1,9 @@
+// Package templates owns where an instance's OS comes from: the catalogue of built-in and user
+// templates, building a tree with a bootstrap tool, unpacking tarballs and copying directories into a
+// tree, packing a tree again, finding out which OS a tree holds (Detect) and making it ready for life
+// in a container (Prepare).
+//
+// Every tree and every archive is hostile input: nothing here follows a symbolic link of the tree out
+// of the tree. Nothing here knows instances, images or layers; making a tree durable (syncfs) and
+// removing a half-made one is the caller's.
+package templates

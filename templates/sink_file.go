@@ -1,0 +1,107 @@
+package templates
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// inputError marks a failure to read an entry's content, to be told from a failure to write it.
+type inputError struct{ err error }
+
+func (e inputError) Error() string { return e.err.Error() }
+func (e inputError) Unwrap() error { return e.err }
+
+// file makes a regular file of content's bytes. With holes, blocks of zeros become holes.
+func (s *sink) file(ctx context.Context, name string, a attrs, content io.Reader, holes bool) error {
+	return s.newFile(name, a, func(fd int) error { return s.copy(ctx, fd, content, holes) })
+}
+
+// newFile makes a regular file whose content fill writes.
+func (s *sink) newFile(name string, a attrs, fill func(fd int) error) error {
+	dir, base, err := s.parent(name)
+	if err != nil {
+		return err
+	}
+	fd := -1
+	err = s.make(dir, base, func() (err error) {
+		fd, err = unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err = fill(fd); err == nil {
+		err = s.apply(fd, a)
+	}
+	if err == nil {
+		err = unix.UtimesNanoAt(dir, base, a.times(), unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return errors.Join(err, unix.Close(fd))
+}
+
+// copy writes content to fd from its beginning.
+func (s *sink) copy(ctx context.Context, fd int, content io.Reader, holes bool) error {
+	var size int64
+	for {
+		n, rerr := fillBuffer(content, s.buf)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.write(fd, s.buf[:n], size, holes); err != nil {
+			return err
+		}
+		size += int64(n)
+		switch {
+		case rerr == io.EOF && holes:
+			return unix.Ftruncate(fd, size)
+		case rerr == io.EOF:
+			return nil
+		case rerr != nil:
+			return inputError{rerr}
+		}
+	}
+}
+
+// fillBuffer reads until buf is full or there is no more; the error is the reader's own.
+func fillBuffer(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+// holeSize is the unit in which zeros become holes.
+const holeSize = 4096
+
+// write writes data at offset, leaving out blocks of zeros where holes is set.
+func (s *sink) write(fd int, data []byte, offset int64, holes bool) error {
+	var zeros [holeSize]byte
+	for len(data) > 0 {
+		n := len(data)
+		if holes {
+			n = min(n, holeSize)
+			if bytes.Equal(data[:n], zeros[:n]) {
+				data, offset = data[n:], offset+int64(n)
+				continue
+			}
+		}
+		w, err := unix.Pwrite(fd, data[:n], offset)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.grow(int64(w)); err != nil {
+			return err
+		}
+		data, offset = data[w:], offset+int64(w)
+	}
+	return nil
+}
