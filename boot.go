@@ -18,7 +18,7 @@ type Boot struct {
 	Memory      int64  // bytes, 0: no limit
 	CPUs        string // kernel list format, "": no limit
 	Processes   int64  // 0: no limit
-	Disks       []Disk
+	Disks       []string // where in the guest the disks go that are handed over with the boot
 	NICs        []BootNIC
 	Settle      []string // command the post-stop hook runs; "": none
 }

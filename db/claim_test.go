@@ -327,11 +327,11 @@ func TestNearest(t *testing.T) {
 		"web2": "web1", "wbe1": "web1", "web": "web1", "eb1": "web1", "WEB1": "web1", "mail": "Mail",
 		"datbase": "database", "dtabsae": "database", "dxxxbase": "", "wxy1": "", "a": "", "": "", "völlig": "",
 	} {
-		if got := nearest(name, all); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", name, got, want)
+		if got := sysctl.Nearest(name, all); got != want {
+			t.Errorf("sysctl.Nearest(%q) = %q, want %q", name, got, want)
 		}
 	}
-	if got := nearest("x", []string{"y"}); got != "" {
+	if got := sysctl.Nearest("x", []string{"y"}); got != "" {
 		t.Errorf("a name of one wrong letter is near to %q", got)
 	}
 }

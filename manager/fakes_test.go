@@ -95,7 +95,7 @@ func (w *world) left() string {
 
 type fakeRuntime struct{ *world }
 
-func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File) (sysctl.State, error) {
+func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error) {
 	err := f.hit("runtime start", func() error {
 		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: true}
 		for _, n := range b.NICs {
@@ -272,6 +272,13 @@ func passwd() fakeTree {
 
 func (f fakeStorage) OpenTree(context.Context, int64, []string) (manager.OpenedTree, error) {
 	return passwd(), f.hit("open tree", func() error { return nil })
+}
+func (f fakeStorage) OpenDisk(context.Context, sysctl.Disk, sysctl.IDMap) (file *os.File, err error) {
+	err = f.hit("open disk", func() error { return nil })
+	if err == nil {
+		file, err = os.Open(os.DevNull)
+	}
+	return file, err
 }
 func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
 	return passwd(), nil

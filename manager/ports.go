@@ -15,7 +15,7 @@ import (
 
 // Runtime is manager/lxc.
 type Runtime interface {
-	Start(ctx context.Context, b sysctl.Boot, root *os.File) (sysctl.State, error)
+	Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error)
 	State(id int64) sysctl.State
 	Usage(id int64) sysctl.Usage
 	Signal(id int64, sig syscall.Signal) error
@@ -45,6 +45,7 @@ type Storage interface {
 	DeleteUpper(ctx context.Context, id int64) error
 	Usage(ctx context.Context, id int64) (int64, error)
 	OpenRoot(ctx context.Context, id int64, layers []string, m sysctl.IDMap) (*os.File, error)
+	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)
 	OpenProcess(p sysctl.Process) (OpenedTree, error)

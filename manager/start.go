@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 
@@ -73,7 +74,7 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
 	return []step{
 		{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }},
-		{name: "write guest files", do: func(ctx context.Context) error { return m.writeGuest(ctx, *inst) }},
+		{name: "write guest files", do: func(ctx context.Context) error { return m.writeGuest(ctx, *inst, *spec) }},
 		{name: "boot",
 			do:   func(ctx context.Context) error { return m.boot(ctx, *inst, *spec) },
 			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID, m.Net.DeleteLink) }},
@@ -100,10 +101,11 @@ func (m *Manager) bringUp(ctx context.Context, inst sysctl.Instance) error {
 	return nil
 }
 
-// writeGuest writes identity and network into the guest's own files. A guest that nobody knows is
-// left as it is; boot then lets the runtime set its addresses.
-func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance) error {
-	if !inst.Guest.Known() {
+// writeGuest writes identity and network into the guest's own files, and makes the mount points of its
+// disks. A guest that nobody knows is left as it is but for those; boot then lets the runtime set its
+// addresses.
+func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) error {
+	if !inst.Guest.Known() && len(spec.Disks) == 0 {
 		return nil
 	}
 	t, err := m.Storage.OpenTree(ctx, inst.ID, inst.Layers)
@@ -111,6 +113,14 @@ func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance) error {
 		return err
 	}
 	defer t.Close()
+	for _, d := range spec.Disks {
+		if err := mountPoint(t, d); err != nil {
+			return sysctl.Wrap(err, "disk %s: mount point %s", d.Device, d.Path)
+		}
+	}
+	if !inst.Guest.Known() {
+		return nil
+	}
 	network, err := m.guestNetwork(ctx, inst)
 	if err != nil {
 		return err
@@ -165,15 +175,42 @@ func (m *Manager) boot(ctx context.Context, inst sysctl.Instance, spec sysctl.Sp
 		return err
 	}
 	defer root.Close()
-	_, err = m.Runtime.Start(ctx, b, root)
+	var disks []*os.File
+	for _, d := range spec.Disks {
+		f, err := m.Storage.OpenDisk(ctx, d, inst.IDMap)
+		if d.Optional && sysctl.KindOf(err) == sysctl.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		disks, b.Disks = append(disks, f), append(b.Disks, d.Path)
+	}
+	_, err = m.Runtime.Start(ctx, b, root, disks)
 	return err
+}
+
+// mountPoint makes what a disk is mounted on: a directory, or a file for a file. What is there stays.
+func mountPoint(t sysctl.Tree, d sysctl.Disk) error {
+	source, err := os.Stat(d.Source)
+	if err != nil {
+		return nil // the disk is missing: said, or not, when it is opened
+	}
+	if _, err := t.Stat(d.Path); err == nil {
+		return nil
+	}
+	if source.IsDir() {
+		return t.MkdirAll(d.Path, 0o755)
+	}
+	return t.WriteFile(d.Path, nil, 0o644)
 }
 
 // bootOf decides everything a start needs.
 func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.Boot, error) {
 	b := sysctl.Boot{
 		Instance: inst.ID, Name: inst.Name, RunID: m.NewRun(), Hostname: inst.Name, Arch: inst.Guest.Arch,
-		IDMap: inst.IDMap, Environment: spec.Environment, Disks: spec.Disks,
+		IDMap: inst.IDMap, Environment: spec.Environment,
 	}
 	if m.Hook != nil {
 		b.Settle = append(m.Hook(inst.ID), b.RunID)

@@ -3,6 +3,8 @@ package profiles
 import (
 	"fmt"
 	"strings"
+
+	"github.com/sysctl-os/sysctl"
 )
 
 // unknown says that there is no such key, and which one was meant; where none comes close, it lists them.
@@ -29,7 +31,7 @@ func suggest(name string, known []string) string {
 	}
 	best, least := "", 2+len(name)/4
 	for _, c := range candidates {
-		if d := edits(strings.ToLower(name), strings.ToLower(c)); d < least {
+		if d := sysctl.Typos(name, c); d < least {
 			best, least = c, d
 		}
 	}
@@ -55,27 +57,6 @@ func spellOut(key, name string) string {
 		rest = "NAME"
 	}
 	return prefix + rest
-}
-
-// edits is the Levenshtein distance in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // list joins names for a sentence: "a, b and c".

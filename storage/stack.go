@@ -171,7 +171,7 @@ func cloneMount(path string, ns *os.File) (int, error) {
 		return fd, nil
 	case unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
 		return -1, sysctl.E(sysctl.Unsupported, "the filesystem of %s does not support idmapped mounts here: %w", path, err).
-			WithHint("put SYSCTL_DIR on ext4, xfs or btrfs")
+			WithHint("put it on ext4, xfs or btrfs")
 	}
 	return -1, sysctl.Wrap(err, "idmap mount of %s", path)
 }

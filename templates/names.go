@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/sysctl-os/sysctl"
 )
 
 // closeNames returns at most three names that ref was probably meant to be: that contain it, or that few
@@ -20,7 +22,7 @@ func closeNames(ref string, groups [][]string) []string {
 	for _, g := range groups {
 		best := scored{typos: min(far, len(ref))}
 		for _, name := range g {
-			n := typos(ref, strings.ToLower(name))
+			n := sysctl.Typos(ref, name)
 			if len(ref) >= 3 && strings.Contains(strings.ToLower(name), ref) {
 				n = 0
 			}
@@ -38,24 +40,4 @@ func closeNames(ref string, groups [][]string) []string {
 		out = append(out, s.name)
 	}
 	return out
-}
-
-// typos counts the insertions, deletions and replacements that turn a into b.
-func typos(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -4,8 +4,10 @@
 //
 // The monitor is a fork of this process and keeps its memory, so it imports next to nothing.
 //
-// Input, on file descriptor 3: NUL-terminated strings: name, lxcpath, mount point, and then pairs of
-// liblxc key and value. File descriptor 4: the detached mount that becomes the root.
+// Input, on file descriptor 3: NUL-terminated strings: name, lxcpath, mount point, a
+// cgroup.procs file to join or "", the number of disks, where in the guest each goes, and then pairs of
+// liblxc key and value. File descriptor 4: the detached mount that becomes the root; 5 and on:
+// those of the disks.
 // Output: on success the init's pid on stdout and exit status 0; else one line on stderr and status 1.
 package main
 
@@ -29,14 +31,30 @@ func main() {
 }
 
 func run() string {
-	name, path, root, items, msg := input()
+	head, disks, items, msg := input()
 	if msg != "" {
 		return msg
+	}
+	name, path, root, join := head[0], head[1], head[2], head[3]
+	if join != "" {
+		if err := os.WriteFile(join, []byte("0"), 0); err != nil {
+			return "join cgroup: " + err.Error()
+		}
+	}
+	// What the host mounts and unmounts later reaches this namespace, so nothing of it is pinned; what is
+	// attached here stays here.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return "make mounts slave: " + err.Error()
 	}
 	if err := unix.MoveMount(4, "", unix.AT_FDCWD, root, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return "attach root: move_mount " + root + ": " + err.Error()
 	}
 	unix.Close(4)
+	for i, path := range disks {
+		if err := attach(5+i, root, path); err != nil {
+			return "attach disk at " + path + ": " + err.Error()
+		}
+	}
 	c, err := lxc.NewContainer(name, path)
 	if err != nil {
 		return "new container: " + err.Error()
@@ -57,7 +75,7 @@ func run() string {
 }
 
 // input reads the request from descriptor 3 and closes it.
-func input() (name, path, root string, items []string, msg string) {
+func input() (head, disks, items []string, msg string) {
 	var buf []byte
 	chunk := make([]byte, 32<<10)
 	for {
@@ -66,7 +84,7 @@ func input() (name, path, root string, items []string, msg string) {
 			continue
 		}
 		if err != nil {
-			return "", "", "", nil, "read request: " + err.Error()
+			return nil, nil, nil, "read request: " + err.Error()
 		}
 		if n == 0 {
 			break
@@ -81,8 +99,30 @@ func input() (name, path, root string, items []string, msg string) {
 			start = i + 1
 		}
 	}
-	if len(all) < 3 {
-		return "", "", "", nil, "read request: short"
+	if len(all) < 5 {
+		return nil, nil, nil, "read request: short"
 	}
-	return all[0], all[1], all[2], all[3:], ""
+	n, err := strconv.Atoi(all[4])
+	if err != nil || n < 0 || len(all) < 5+n {
+		return nil, nil, nil, "read request: bad number of disks"
+	}
+	return all[:4], all[5 : 5+n], all[5+n:], ""
+}
+
+// attach moves a detached mount to a path inside the guest's root, which is resolved there: the guest's links
+// lead nowhere else. liblxc binds the root with what is mounted in it.
+func attach(fd int, root, path string) error {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	target, err := unix.Openat2(dir, path, &how)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	defer unix.Close(fd)
+	return unix.MoveMount(fd, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }

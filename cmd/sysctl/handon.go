@@ -75,44 +75,16 @@ func reportNobody(stderr io.Writer, args []string) int {
 	a := &app{notes: stderr}
 	err := sysctl.E(sysctl.Unsupported, "%s: not a verb of ours, and there is no other sysctl on PATH to hand it on to", quoteArgs(args)).
 		WithHint("sysctl help")
-	if near := nearest(args[0], verbs()); near != "" {
+	if near := sysctl.Nearest(args[0], shown(verbs())); near != "" {
 		err = sysctl.E(sysctl.Invalid, "%s: no such verb: did you mean %s?", args[0], near).
 			WithHint("%s", quoteArgs(slices.Concat([]string{"sysctl", near}, args[1:])))
 	}
 	return a.report(nil, err)
 }
 
-// nearest returns the word that s is probably a slip of the pen for: at most two edits away and not
-// wholly different. It returns "" where there is none.
-func nearest(s string, words []string) string {
-	best, at := "", min(2, len(s)/2)+1
-	for _, w := range words {
-		if d := distance(s, w); d < at && !strings.HasPrefix(w, "_") {
-			best, at = w, d
-		}
-	}
-	return best
-}
-
-// distance is the number of bytes to insert, delete or replace to make a into b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+// shown leaves out the words that only completion scripts use.
+func shown(words []string) []string {
+	return slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "_") })
 }
 
 // quoteArgs writes a command line as one would type it into a shell.

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/sysctl-os/sysctl/internal/needs"
+
+	"github.com/sysctl-os/sysctl"
 )
 
 // theOther finds the system's own sysctl.
@@ -337,7 +339,7 @@ func TestNobodyToHandOnTo(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	for word, want := range map[string]string{"lanch": "launch", "strat": "start", "lst": "list", "isnfo": "info", "zzz": "", "x": "", "": "", "complete": ""} {
-		if got := nearest(word, verbs()); got != want {
+		if got := sysctl.Nearest(word, shown(verbs())); got != want {
 			t.Errorf("nearest(%q) is %q, want %q", word, got, want)
 		}
 	}

@@ -61,7 +61,7 @@ func (a *app) noun(cmd *cobra.Command, subs ...*cobra.Command) *cobra.Command {
 		for _, sub := range cmd.Commands() {
 			words = append(words, sub.Name())
 		}
-		if near := nearest(args[0], words); near != "" {
+		if near := sysctl.Nearest(args[0], words); near != "" {
 			return sysctl.E(sysctl.Invalid, "%s: no such verb: %s: did you mean %s?", cmd.Name(), args[0], near).
 				WithHint("%s", quoteArgs(slices.Concat([]string{"sysctl", cmd.Name(), near}, args[1:])))
 		}

@@ -54,14 +54,14 @@ const anyRoom = "*"
 var rooms = map[string]room{
 	"": {},
 
-	"profiles":          {rooms: []string{""}, libraries: []string{yaml}},
-	"db":                {rooms: []string{""}, libraries: []string{sqlite}},
-	"storage":           {rooms: []string{""}, libraries: []string{xsys}},
-	"netconfig":         {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
-	"netconfig/guest":   {rooms: []string{""}},
-	"templates":         {rooms: []string{""}, libraries: []string{yaml, compress, xz, xsys}},
-	"manager/lxc":       {rooms: []string{""}, libraries: []string{golxc, xsys}},
-	"manager/compat":    {rooms: []string{""}},
+	"profiles":        {rooms: []string{""}, libraries: []string{yaml}},
+	"db":              {rooms: []string{""}, libraries: []string{sqlite}},
+	"storage":         {rooms: []string{""}, libraries: []string{xsys}},
+	"netconfig":       {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
+	"netconfig/guest": {rooms: []string{""}},
+	"templates":       {rooms: []string{""}, libraries: []string{yaml, compress, xz, xsys}},
+	"manager/lxc":     {rooms: []string{""}, libraries: []string{golxc, xsys}},
+	"manager/compat":  {rooms: []string{""}},
 	// The manager's own locks are flock(2), and terminals need poll(2): system calls, no library's business.
 	"manager":           {rooms: []string{"", "profiles", "db", "manager/compat"}, libraries: []string{xsys}, testLibraries: []string{sqlite}},
 	"cmd/sysctl-keeper": {rooms: []string{"", "manager/lxc"}, libraries: []string{golxc, xsys}},

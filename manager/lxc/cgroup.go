@@ -1,6 +1,7 @@
 package lxc
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -77,20 +78,10 @@ func (rt *Runtime) frozen(id int64) bool {
 	return strings.HasPrefix(string(b), "1")
 }
 
-// cgroupPIDs lists the processes in a cgroup, from the first hierarchy that has it.
+// cgroupPIDs lists the processes in a cgroup, from the first hierarchy that has any.
 func (rt *Runtime) cgroupPIDs(path string) []int {
 	for _, h := range rt.cgroups.all {
-		b, err := os.ReadFile(filepath.Join(h, path, "cgroup.procs"))
-		if err != nil {
-			continue
-		}
-		var pids []int
-		for _, f := range strings.Fields(string(b)) {
-			if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
-				pids = append(pids, pid)
-			}
-		}
-		if len(pids) > 0 {
+		if pids := readPIDs(filepath.Join(h, path)); len(pids) > 0 {
 			return pids
 		}
 	}
@@ -141,16 +132,77 @@ func readInt(path string) int64 {
 	return n
 }
 
-// removeCgroups removes everything below and including the instance's cgroup in every hierarchy. Its
-// processes must be dead. Absent is success.
-func (rt *Runtime) removeCgroups(id int64) error {
-	var errs []error
-	for _, h := range rt.cgroups.all {
-		if err := removeTree(filepath.Join(h, rt.paths.InstanceCgroup(id))); err != nil {
-			errs = append(errs, err)
+// pidsBelow lists the processes in a cgroup and the cgroups below it. A cgroup that goes away meanwhile
+// has none.
+func pidsBelow(dir string) []int {
+	var pids []int
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			pids = append(pids, readPIDs(path)...)
+		}
+		return nil
+	})
+	return pids
+}
+
+func readPIDs(dir string) []int {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, f := range strings.Fields(string(b)) {
+		if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
+			pids = append(pids, pid)
 		}
 	}
-	return errors.Join(errs...)
+	return pids
+}
+
+// untilEvent returns when a cgroup v2's cgroup.events has a line, or with ctx's error. The file is pollable:
+// POLLPRI when it changes (cgroup-v2.rst).
+func untilEvent(ctx context.Context, dir, line string) error {
+	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return pollFile(ctx, int(f.Fd()), unix.POLLPRI, func() (bool, error) {
+		buf := make([]byte, 256)
+		n, err := unix.Pread(int(f.Fd()), buf, 0)
+		if errors.Is(err, unix.ENODEV) {
+			return true, nil // the cgroup is gone
+		}
+		return strings.Contains(string(buf[:max(n, 0)]), line), err
+	})
+}
+
+// removeCgroups removes everything below and including the instance's cgroup in every hierarchy. Its
+// processes have ended; on cgroup v1 the last of them may still count for a moment, for which there is
+// no event. Absent is success.
+func (rt *Runtime) removeCgroups(ctx context.Context, id int64) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for try := 0; ; try++ {
+		var errs []error
+		for _, h := range rt.cgroups.all {
+			if err := removeTree(filepath.Join(h, rt.paths.InstanceCgroup(id))); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		err := errors.Join(errs...)
+		if !errors.Is(err, unix.EBUSY) || try == 1000 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // removeTree removes a cgroup and its children, deepest first. Only directories can be removed in a

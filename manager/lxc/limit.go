@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -36,14 +38,21 @@ func (rt *Runtime) Limit(id int64, b sysctl.Boot) error {
 		if root == "" {
 			continue
 		}
-		file := filepath.Join(root, rt.paths.PayloadCgroup(id), s.file)
+		dir := filepath.Join(root, rt.paths.PayloadCgroup(id))
+		file := filepath.Join(dir, s.file)
 		value := s.value
 		if s.controller == "cpuset" && value == "" {
 			b, err := os.ReadFile(filepath.Join(root, rt.paths.Cgroup, s.file)) // what the parent has: no limit of its own
 			if err != nil {
 				continue
 			}
-			value = string(b)
+			value = strings.TrimSpace(string(b))
+		}
+		if s.controller == "cpuset" && !rt.cgroups.pure() {
+			if err := setCpuset(dir, value); err != nil {
+				return sysctl.E(sysctl.Conflict, "set %s to %s: %w", s.file, value, err)
+			}
+			continue
 		}
 		err := os.WriteFile(file, []byte(value+"\n"), 0)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -51,6 +60,45 @@ func (rt *Runtime) Limit(id int64, b sysctl.Boot) error {
 		}
 		if err != nil {
 			return sysctl.E(sysctl.Conflict, "set %s to %s: %w", s.file, value, err)
+		}
+	}
+	return nil
+}
+
+// setCpuset gives a cpuset cgroup v1 and all below it the same CPUs. A child must always be a subset of its
+// parent there (cpusets.rst) and does not follow it: first everybody gets the old and the new ones, from the
+// top, then everybody loses the old ones, from the bottom.
+func setCpuset(dir, cpus string) error {
+	var dirs []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return nil // the guest makes and removes cgroups meanwhile
+	})
+	if err != nil || len(dirs) == 0 {
+		return err
+	}
+	old, err := os.ReadFile(filepath.Join(dir, "cpuset.cpus"))
+	if err != nil {
+		return err
+	}
+	write := func(dir, cpus string) error {
+		err := os.WriteFile(filepath.Join(dir, "cpuset.cpus"), []byte(cpus), 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	for _, d := range dirs {
+		if err := write(d, strings.TrimSpace(string(old))+","+cpus); err != nil {
+			return err
+		}
+	}
+	slices.Reverse(dirs)
+	for _, d := range dirs {
+		if err := write(d, cpus); err != nil {
+			return err
 		}
 	}
 	return nil

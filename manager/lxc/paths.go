@@ -60,7 +60,12 @@ func (p Paths) PivotCgroup(id int64) string {
 	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/pivot"
 }
 
-// InstanceCgroup is the parent of the three.
+// KeeperCgroup is where a keeper is born, on cgroup v2: whatever it starts can be found there or beside it.
+func (p Paths) KeeperCgroup(id int64) string {
+	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/keeper"
+}
+
+// InstanceCgroup is the parent of all of these.
 func (p Paths) InstanceCgroup(id int64) string {
 	return p.Cgroup + "/" + strconv.FormatInt(id, 10)
 }

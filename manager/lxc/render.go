@@ -55,7 +55,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	r.add("lxc.pty.max", "1024")
 	r.add("lxc.autodev", "1")
 	r.security(b, h, p)
-	r.mounts(b)
+	r.mounts()
 	r.cgroup(b, h, p)
 	for i, n := range b.NICs {
 		r.nic(i, n)
@@ -92,24 +92,11 @@ func (r *rendering) security(b sysctl.Boot, h Host, p Paths) {
 	}
 }
 
-func (r *rendering) mounts(b sysctl.Boot) {
+func (r *rendering) mounts() {
 	r.add("lxc.mount.auto", "proc:mixed sys:mixed cgroup:mixed")
 	r.add("lxc.mount.entry", "mqueue dev/mqueue mqueue rw,relatime,create=dir,optional 0 0")
 	for _, dev := range []string{"dev/fuse", "dev/net/tun"} {
 		r.add("lxc.mount.entry", "/"+dev+" "+dev+" none bind,create=file,optional 0 0")
-	}
-	for _, d := range b.Disks {
-		opts := "rbind,create=dir"
-		if d.ReadOnly {
-			opts += ",ro"
-		}
-		if d.Optional {
-			opts += ",optional"
-		}
-		if b.IDMap.Size > 0 {
-			opts += ",idmap=container"
-		}
-		r.add("lxc.mount.entry", escape(d.Source)+" "+escape(strings.TrimPrefix(d.Path, "/"))+" none "+opts+" 0 0")
 	}
 }
 
@@ -184,11 +171,6 @@ func hook(marker string, settle []string) string {
 
 // quote makes s one word for sh.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-// escape writes a path as fstab(5) wants it.
-func escape(s string) string {
-	return strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace(s)
-}
 
 // arch is liblxc's name of an architecture (lxc.arch takes the kernel's names).
 func arch(a string) string {

@@ -18,7 +18,6 @@ func TestRenderGolden(t *testing.T) {
 	full := sysctl.Boot{
 		Instance: 7, Name: "web1", RunID: "ab12", Hostname: "web1", Arch: "amd64", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536},
 		Environment: map[string]string{"LANG": "C.UTF-8", "A": "b c"}, Memory: 1 << 29, CPUs: "0,2", Processes: 500,
-		Disks: []sysctl.Disk{{Source: "/srv/a b", Path: "/data"}, {Source: "/x", Path: "/ro", ReadOnly: true, Optional: true}},
 		NICs: []sysctl.BootNIC{
 			{Type: "veth", Link: "sysbr0", HostName: "sy0-7.0", Name: "eth0", MAC: "00:16:3e:00:00:01", MTU: 1400},
 			{Type: "macvlan", Link: "eno1", Name: "lan0", MAC: "00:16:3e:00:00:02"},

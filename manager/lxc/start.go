@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,10 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start boots an instance on root, a detached mount, and returns once its init runs. On failure the
+// Start boots an instance on root, a detached mount, with disks, detached mounts that go to b.Disks, and returns once its init runs. On failure the
 // error names the probable cause; what is left over is removed by Clear, which the caller calls.
 // A cancelled ctx ends the keeper. Holds the environment's cgroup lock shared meanwhile.
-func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File) (sysctl.State, error) {
+func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error) {
 	if err := rt.prepare(b.Instance); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run directory")
 	}
@@ -29,7 +30,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File) (sys
 		return sysctl.State{}, err
 	}
 	defer unlock()
-	pid, err := rt.runKeeper(ctx, b, root)
+	pid, err := rt.runKeeper(ctx, b, root, disks)
 	if err != nil {
 		return sysctl.State{}, err
 	}
@@ -54,8 +55,15 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File) (sys
 }
 
 // runKeeper runs the keeper to its end and returns the init's pid.
-func (rt *Runtime) runKeeper(ctx context.Context, b sysctl.Boot, root *os.File) (int, error) {
-	request, err := rt.request(b)
+func (rt *Runtime) runKeeper(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
+	born, join, err := rt.keeperCgroup(b.Instance)
+	if err != nil {
+		return 0, err
+	}
+	if born != nil {
+		defer born.Close()
+	}
+	request, err := rt.request(b, join)
 	if err != nil {
 		return 0, err
 	}
@@ -70,8 +78,14 @@ func (rt *Runtime) runKeeper(ctx context.Context, b sysctl.Boot, root *os.File) 
 		cmd.Env = []string{"PATH=/usr/sbin:/sbin"}
 	}
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	cmd.ExtraFiles = []*os.File{request, root}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
+	cmd.ExtraFiles = append([]*os.File{request, root}, disks...)
+	// A keeper must not outlive who started it, and works for nobody: the death signal is bound to the thread.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	if born != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(born.Fd())
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	// liblxc's monitor inherits nothing of ours (close_all_fds), but a keeper killed half-way can leave a
 	// child that holds the pipes.
 	cmd.WaitDelay = time.Second
@@ -95,15 +109,38 @@ func (rt *Runtime) runKeeper(ctx context.Context, b sysctl.Boot, root *os.File) 
 	return pid, nil
 }
 
+// keeperCgroup makes the cgroup that a keeper and all it starts are in from the first moment: open, to be born
+// in, on cgroup v2 (CLONE_INTO_CGROUP), where joining later costs an RCU grace period; else the file
+// through which it joins.
+func (rt *Runtime) keeperCgroup(id int64) (born *os.File, join string, err error) {
+	root := rt.cgroups.v2
+	if root == "" {
+		root = rt.cgroups.all[0]
+	}
+	dir := filepath.Join(root, rt.paths.KeeperCgroup(id))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, "", sysctl.Wrap(err, "cgroup")
+	}
+	if rt.cgroups.v2 == "" {
+		return nil, filepath.Join(dir, "cgroup.procs"), nil
+	}
+	born, err = os.Open(dir)
+	return born, "", sysctl.Wrap(err, "cgroup")
+}
+
 // request renders a boot into the keeper's input (cmd/sysctl-keeper), in an anonymous file.
-func (rt *Runtime) request(b sysctl.Boot) (*os.File, error) {
+func (rt *Runtime) request(b sysctl.Boot, join string) (*os.File, error) {
 	fd, err := unix.MemfdCreate("boot", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, sysctl.Wrap(err, "memfd_create")
 	}
 	f := os.NewFile(uintptr(fd), "boot")
 	var buf bytes.Buffer
-	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir)
+	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00%s\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir, join)
+	fmt.Fprintf(&buf, "%d\x00", len(b.Disks))
+	for _, path := range b.Disks {
+		fmt.Fprintf(&buf, "%s\x00", path)
+	}
 	for _, it := range Render(b, rt.host(), rt.paths) {
 		fmt.Fprintf(&buf, "%s\x00%s\x00", it.Key, it.Value)
 	}

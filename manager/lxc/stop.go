@@ -99,7 +99,7 @@ func (rt *Runtime) Clear(ctx context.Context, id int64, deleteLink func(context.
 			return sysctl.Wrap(err, "remove %s", link)
 		}
 	}
-	if err := rt.clearCgroups(id); err != nil {
+	if err := rt.clearCgroups(ctx, id); err != nil {
 		return sysctl.Wrap(err, "remove cgroups")
 	}
 	if err := os.RemoveAll(filepath.Join(lxcPath, rt.paths.lxcName(id))); err != nil { // generated AppArmor profiles
@@ -108,45 +108,49 @@ func (rt *Runtime) Clear(ctx context.Context, id int64, deleteLink func(context.
 	return os.RemoveAll(rt.paths.Dir(id))
 }
 
-// end kills monitor and init, and everything that is left in the instance's cgroups (a start that was
-// killed between clone and run file), and waits until they are gone. The monitor goes first: a
-// monitor whose init dies asks itself whether to reboot it.
+// end kills every process of an instance, at once and together, and returns when none is left: guest,
+// monitor, a keeper whose starter was killed, a hook's child. All are in cgroups below the instance's own:
+// the keeper is born there.
 func (rt *Runtime) end(ctx context.Context, id int64) error {
-	for range 10 {
-		s := rt.State(id)
-		victims := []sysctl.Process{s.Monitor, s.Init}
-		for _, path := range []string{rt.paths.MonitorCgroup(id), rt.paths.PayloadCgroup(id), rt.paths.PayloadCgroup(id) + "/ns"} {
-			for _, pid := range rt.cgroupPIDs(path) {
-				if p, _, ok := identify(pid); ok {
+	if rt.cgroups.v2 == "" {
+		return rt.endOneByOne(ctx, id)
+	}
+	dir := filepath.Join(rt.cgroups.v2, rt.paths.InstanceCgroup(id))
+	err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0) // since Linux 5.14; cgroup-v2.rst
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return untilEvent(ctx, dir, "populated 0")
+}
+
+// endOneByOne is end on a host without cgroup v2: what appears while it kills is killed in the next round.
+func (rt *Runtime) endOneByOne(ctx context.Context, id int64) error {
+	for {
+		var victims []sysctl.Process
+		for _, h := range rt.cgroups.all {
+			for _, pid := range pidsBelow(filepath.Join(h, rt.paths.InstanceCgroup(id))) {
+				if p, _, ok := identify(pid); ok && alive(p) {
 					victims = append(victims, p)
 				}
 			}
 		}
-		n := 0
-		for _, p := range victims {
-			if !alive(p) {
-				continue
-			}
-			n++
-			if err := signal(p, unix.SIGKILL); err != nil {
-				return err
-			}
-		}
-		if n == 0 {
+		if len(victims) == 0 {
 			return nil
 		}
 		for _, p := range victims {
-			if err := wait(ctx, p); err != nil {
+			if err := errors.Join(signal(p, unix.SIGKILL), wait(ctx, p)); err != nil {
 				return err
 			}
 		}
 	}
-	return sysctl.E(sysctl.Busy, "processes of the instance keep appearing")
 }
 
 // clearCgroups removes the instance's cgroups, and the environment's directory with the last of them.
-func (rt *Runtime) clearCgroups(id int64) error {
-	if err := rt.removeCgroups(id); err != nil {
+func (rt *Runtime) clearCgroups(ctx context.Context, id int64) error {
+	if err := rt.removeCgroups(ctx, id); err != nil {
 		return err
 	}
 	unlock, err := rt.lockCgroups(unix.LOCK_EX | unix.LOCK_NB)
@@ -202,6 +206,19 @@ func wait(ctx context.Context, p sysctl.Process) error {
 	if !alive(p) {
 		return nil
 	}
+	return pollFile(ctx, fd, unix.POLLIN, func() (bool, error) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		_, err := unix.Poll(fds, 0)
+		if errors.Is(err, unix.EINTR) {
+			err = nil
+		}
+		return fds[0].Revents != 0, err
+	})
+}
+
+// pollFile asks done, and asks again whenever poll(2) reports events on fd, until it says yes or fails or ctx
+// ends. An eventfd wakes the poll for ctx.
+func pollFile(ctx context.Context, fd int, events int16, done func() (bool, error)) error {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return err
@@ -217,16 +234,16 @@ func wait(ctx context.Context, p sysctl.Process) error {
 		}
 		unix.Close(wake)
 	}()
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
 	for {
-		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+		if ok, err := done(); ok || err != nil {
 			return err
 		}
-		if fds[0].Revents != 0 {
-			return nil
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		fds := []unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(wake), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
 		}
 	}
 }
