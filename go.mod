@@ -1,6 +1,6 @@
 module github.com/sysctl-os/sysctl
 
-go 1.26
+go 1.25.0
 
 require (
 	github.com/google/nftables v0.3.0

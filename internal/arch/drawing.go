@@ -76,7 +76,7 @@ var rooms = map[string]room{
 		tests:     []string{anyRoom},
 	},
 
-	"bench":             {},
+	"internal/bench":    {},
 	"internal/arch":     {},
 	"internal/needs":    {},
 	"internal/treetest": {rooms: []string{""}},

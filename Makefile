@@ -1,0 +1,62 @@
+# make help lists what there is. Nothing here asks or reads standard input.
+SHELL    := /bin/bash
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+GO       := internal/make/go
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+bindir   := $(PREFIX)/bin
+execdir  := $(PREFIX)/libexec/sysctl
+sharedir := $(PREFIX)/share
+unitdir  := $(PREFIX)/lib/systemd/system
+bashcomp := $(sharedir)/bash-completion/completions/sysctl
+zshcomp  := $(sharedir)/zsh/site-functions/_sysctl
+fishcomp := $(sharedir)/fish/vendor_completions.d/sysctl.fish
+mandir   := $(sharedir)/man/man1
+unit     := $(unitdir)/sysctl-autostart.service
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart build test install uninstall bench clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## install the distribution packages that are missing (root)
+	@internal/make/setup
+
+quickstart: setup ## from a clone to a running Debian 12: install, launch web1, show it (root)
+	@[ "$$(id -u)" = 0 ] || { echo "quickstart needs root: sudo make quickstart" >&2; exit 1; }
+	@$(MAKE) --no-print-directory install
+	@SYSCTL=$(bindir)/sysctl internal/make/quickstart
+
+build: ## bin/sysctl and bin/sysctl-keeper
+	@mkdir -p bin
+	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...
+
+test: setup ## vet, gofmt and every test; as root the root tests too
+	@internal/make/test $(TESTFLAGS)
+
+install: build ## into PREFIX=/usr/local, below DESTDIR=
+	@install -d $(addprefix $(DESTDIR),$(bindir) $(execdir) $(unitdir) $(mandir) $(dir $(bashcomp) $(zshcomp) $(fishcomp)))
+	@install -m 755 bin/sysctl $(DESTDIR)$(bindir)/sysctl
+	@install -m 755 bin/sysctl-keeper $(DESTDIR)$(execdir)/sysctl-keeper
+	@bin/sysctl completion bash >$(DESTDIR)$(bashcomp)
+	@bin/sysctl completion zsh >$(DESTDIR)$(zshcomp)
+	@bin/sysctl completion fish >$(DESTDIR)$(fishcomp)
+	@bin/sysctl docs --man $(DESTDIR)$(mandir)
+	@sed 's|@BINDIR@|$(bindir)|' internal/make/sysctl-autostart.service.in >$(DESTDIR)$(unit)
+	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@echo "installed $(VERSION) in $(DESTDIR)$(PREFIX)"
+
+uninstall: ## what install put there; instances stay
+	@rm -f $(addprefix $(DESTDIR),$(bindir)/sysctl $(execdir)/sysctl-keeper $(bashcomp) $(zshcomp) $(fishcomp) $(unit))
+	@rm -f $(DESTDIR)$(mandir)/sysctl.1 $(DESTDIR)$(mandir)/sysctl-*.1
+	@[ ! -d $(DESTDIR)$(execdir) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(execdir)
+	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@echo "removed from $(DESTDIR)$(PREFIX)"
+
+bench: setup build ## measure against plain LXC and other installed runtimes; BENCHFLAGS="-n 20 -peers lxc" (root)
+	@$(GO) run ./internal/bench $(BENCHFLAGS)
+
+clean: ## remove bin/
+	@rm -rf bin

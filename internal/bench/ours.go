@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ours is sysctl itself, in an environment of its own.
+type ours struct {
+	binary  string
+	sysctl  program
+	dir     string
+	runDir  string
+	bridge  string
+	table   string
+	version string
+}
+
+// environments is where every environment but the default one registers its number (doc/layout.md).
+const environments = "/var/lib/sysctl-environments"
+
+const baseImage = "bench"
+
+func (o *ours) Name() string  { return "sysctl" }
+func (o *ours) About() string { return o.version + ", unprivileged, overlay, with network" }
+func (o *ours) Store() string { return o.dir }
+
+func (o *ours) Prepare(ctx context.Context, e *env) error {
+	binary, err := filepath.Abs(o.binary)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return missing("%s (make build)", o.binary)
+	}
+	o.dir = filepath.Join(e.dir, "sysctl")
+	if err := os.Mkdir(o.dir, 0o700); err != nil {
+		return err
+	}
+	if o.runDir, err = os.MkdirTemp("/run", "sysctl-bench-"); err != nil {
+		return err
+	}
+	// Names of our own, so that Close can remove just these.
+	o.bridge, o.table = fmt.Sprintf("sbench%d", os.Getpid()), fmt.Sprintf("sysctlbench%d", os.Getpid())
+	settings := fmt.Appendf(nil, "network:\n  bridge: %s\n  nat_table: %s\n", o.bridge, o.table)
+	if err := os.WriteFile(filepath.Join(o.dir, "config.yaml"), settings, 0o600); err != nil {
+		return err
+	}
+	o.sysctl = program{path: binary, env: append(os.Environ(), "SYSCTL_DIR="+o.dir, "SYSCTL_RUN_DIR="+o.runDir)}
+	out, err := o.sysctl.run(ctx, "version", "--quiet")
+	if err != nil {
+		return err
+	}
+	o.version = strings.TrimSpace(string(out))
+	_, err = o.sysctl.run(ctx, "image", "import", e.tree, "--alias", baseImage)
+	return err
+}
+
+func (o *ours) Create(ctx context.Context, name string) error {
+	return o.verb(ctx, "create", baseImage, name)
+}
+func (o *ours) Launch(ctx context.Context, name string) error {
+	return o.verb(ctx, "launch", baseImage, name)
+}
+func (o *ours) Start(ctx context.Context, name string) error { return o.verb(ctx, "start", name) }
+func (o *ours) Stop(ctx context.Context, name string) error  { return o.verb(ctx, "stop", name) }
+func (o *ours) Kill(ctx context.Context, name string) error {
+	return o.verb(ctx, "stop", "--force", name)
+}
+func (o *ours) Delete(ctx context.Context, name string) error { return o.verb(ctx, "delete", name) }
+
+func (o *ours) verb(ctx context.Context, args ...string) error {
+	_, err := o.sysctl.run(ctx, args...)
+	return err
+}
+
+func (o *ours) Exec(ctx context.Context, name string, argv ...string) ([]byte, error) {
+	return o.sysctl.run(ctx, append([]string{"exec", name, "--"}, argv...)...)
+}
+
+func (o *ours) Init(ctx context.Context, name string) (int, error) {
+	out, err := o.sysctl.run(ctx, "info", name, "--format", "json")
+	if err != nil {
+		return 0, err
+	}
+	var info struct {
+		State struct {
+			Init struct {
+				PID int `json:"pid"`
+			} `json:"init"`
+		} `json:"state"`
+	}
+	if err := json.Unmarshal(out, &info); err != nil {
+		return 0, err
+	}
+	if info.State.Init.PID == 0 {
+		return 0, fmt.Errorf("info %s: no init pid", name)
+	}
+	return info.State.Init.PID, nil
+}
+
+// Close removes what an environment keeps on the host while it may be used again: bridge, NAT table,
+// cgroup, and the registration of its number. Its directory goes with the working directory.
+func (o *ours) Close(ctx context.Context) error {
+	if o.runDir == "" {
+		return nil
+	}
+	var errs []error
+	if _, err := os.Stat("/sys/class/net/" + o.bridge); err == nil {
+		_, err := program{path: "ip"}.run(ctx, "link", "delete", o.bridge)
+		errs = append(errs, err)
+	}
+	if out, err := (program{path: "nft"}).run(ctx, "list", "tables"); err != nil {
+		errs = append(errs, err)
+	} else {
+		for line := range strings.Lines(string(out)) { // "table inet NAME"
+			if f := strings.Fields(line); len(f) == 3 && f[2] == o.table {
+				_, err := program{path: "nft"}.run(ctx, "delete", "table", f[1], f[2])
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(append(errs, o.unregister(), os.RemoveAll(o.runDir))...)
+}
+
+// unregister removes the environment's cgroups and gives its number back.
+func (o *ours) unregister() error {
+	number, err := os.ReadFile(filepath.Join(o.dir, "environment"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n := strings.TrimSpace(string(number))
+	for _, pattern := range []string{"/sys/fs/cgroup/sysctl" + n, "/sys/fs/cgroup/*/sysctl" + n} {
+		dirs, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		if err := removeCgroups(dirs); err != nil {
+			return err
+		}
+	}
+	link := filepath.Join(environments, n)
+	if holder, err := os.Readlink(link); err != nil || holder != o.dir {
+		return nil // not ours, or never registered
+	}
+	return os.Remove(link)
+}
