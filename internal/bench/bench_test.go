@@ -105,7 +105,7 @@ func TestReportGoesBetweenTheMarks(t *testing.T) {
 }
 
 func TestDocumentHasTheMarks(t *testing.T) {
-	doc, err := os.ReadFile("../doc/performance.md")
+	doc, err := os.ReadFile("../../doc/performance.md")
 	if err != nil {
 		t.Fatal(err)
 	}
