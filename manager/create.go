@@ -45,6 +45,9 @@ func (m *Manager) create(ctx context.Context, o *CreateOptions) (Plan, error) {
 	} else if inst, err := m.DB.Instance(ctx, o.Name); err == nil && inst.Ready {
 		return Plan{}, taken(o.Name)
 	}
+	if o.Start && !o.DryRun {
+		m.Runtime.Warm()
+	}
 	claim.Instance.Name = o.Name
 	mk := &making{m: m, o: o, spec: spec, claim: claim, image: image, build: build}
 	plan := Plan{Instance: claim.Instance, Image: image.ID, Build: build != "", Steps: stepNames(mk.steps())}

@@ -34,7 +34,7 @@ func (m *Manager) destroy(ctx context.Context, inst sysctl.Instance) error {
 			return err
 		}
 	}
-	if err := m.Runtime.Clear(ctx, inst.ID, m.Net.DeleteLink); err != nil {
+	if err := m.Runtime.Clear(ctx, inst.ID); err != nil {
 		return err
 	}
 	if err := m.Runtime.RemoveLogs(inst.ID); err != nil {

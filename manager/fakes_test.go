@@ -156,18 +156,20 @@ func (f fakeRuntime) Wait(ctx context.Context, id int64) error {
 }
 func (f fakeRuntime) Gone(ctx context.Context, id int64) error { return f.Wait(ctx, id) }
 func (f fakeRuntime) Settled(id int64) error                   { return nil }
-func (f fakeRuntime) Clear(ctx context.Context, id int64, deleteLink func(context.Context, string) error) error {
+func (f fakeRuntime) Clear(ctx context.Context, id int64) error {
 	r := f.get(id)
 	if r == nil {
 		return nil
 	}
-	for _, n := range r.boot.NICs {
-		if err := deleteLink(ctx, n.HostName); err != nil {
-			return err
+	return f.hit("runtime clear", func() error {
+		for _, n := range r.boot.NICs {
+			delete(f.links, n.HostName)
 		}
-	}
-	return f.hit("runtime clear", func() error { delete(f.running, id); return nil })
+		delete(f.running, id)
+		return nil
+	})
 }
+func (f fakeRuntime) Warm()        {}
 func (f fakeRuntime) Leave() error { return nil }
 func (f fakeRuntime) Freeze(_ context.Context, id int64) error {
 	return f.hit("freeze", func() error { f.running[id].frozen = true; return nil })
@@ -295,9 +297,6 @@ func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
 func (f fakeNet) RemoveBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("remove bridge", func() error { delete(f.bridges, n.Name); return nil })
 }
-func (f fakeNet) DeleteLink(_ context.Context, name string) error {
-	return f.hit("delete link", func() error { delete(f.links, name); return nil })
-}
 func (f fakeNet) ChooseSubnets(context.Context, []netip.Prefix) (netip.Prefix, netip.Prefix, error) {
 	return netip.MustParsePrefix("10.99.0.1/24"), netip.MustParsePrefix("fd99::1/64"), nil
 }
@@ -382,7 +381,7 @@ func newHouse(t *testing.T) house {
 		DB: d, Runtime: fakeRuntime{w}, Storage: fakeStorage{w}, Net: fakeNet{w}, Guests: fakeGuests{w}, Catalogue: fakeCatalogue{w},
 		LockDir: filepath.Join(dir, "lock"), DefaultNetwork: sysctl.Network{Name: "sysbr0", NAT: true},
 		IDs:  db.IDBlock{Base: 1 << 20, Size: 65536, Count: 300},
-		Link: func(id int64, nic int) string { return fmt.Sprintf("sy%d.%d", id, nic) },
+		Link: func(id int64, nic int, run string) string { return fmt.Sprintf("sy%d.%d", id, nic) },
 		CPUs: func() ([]int, error) { return []int{0, 1, 2, 3}, nil }, Memory: func() (int64, error) { return 8 << 30, nil },
 		Now: time.Now, Erase: func() error { return nil }, NewRun: func() string { runs++; return fmt.Sprint("run", runs) },
 	})

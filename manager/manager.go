@@ -19,13 +19,13 @@ type Config struct {
 	Guests    Guests
 	Catalogue Templates
 
-	LockDir        string                         // holds the flock files
-	DefaultNetwork sysctl.Network                 // made when first needed; subnets that are not valid are chosen then
-	IDs            db.IDBlock                     // id ranges of unprivileged instances
-	Hook           func(id int64) []string        // command of the post-stop hook, to which the run id is added; nil: no hook
-	Link           func(id int64, nic int) string // host end of an instance's n-th NIC
-	CPUs           func() ([]int, error)          // CPUs the host has online
-	Memory         func() (int64, error)          // bytes of memory the host has
+	LockDir        string                                       // holds the flock files
+	DefaultNetwork sysctl.Network                               // made when first needed; subnets that are not valid are chosen then
+	IDs            db.IDBlock                                   // id ranges of unprivileged instances
+	Hook           func(id int64) []string                      // command of the post-stop hook, to which the run id is added; nil: no hook
+	Link           func(id int64, nic int, runID string) string // host end of an instance's n-th NIC in one run
+	CPUs           func() ([]int, error)                        // CPUs the host has online
+	Memory         func() (int64, error)                        // bytes of memory the host has
 	Now            func() time.Time
 	NewRun         func() string // a new run id
 	Erase          func() error  // removes the environment's own files, when nothing is in it any more

@@ -23,9 +23,10 @@ type Runtime interface {
 	Wait(ctx context.Context, id int64) error
 	Gone(ctx context.Context, id int64) error
 	Settled(id int64) error
-	Clear(ctx context.Context, id int64, deleteLink func(context.Context, string) error) error
+	Clear(ctx context.Context, id int64) error
 	Freeze(ctx context.Context, id int64) error
 	Unfreeze(ctx context.Context, id int64) error
+	Warm()
 	Leave() error
 	Limit(id int64, b sysctl.Boot) error
 	Exec(ctx context.Context, id int64, c sysctl.Command) (int, error)
@@ -73,7 +74,6 @@ type OpenedTree interface {
 type Net interface {
 	EnsureBridge(ctx context.Context, n sysctl.Network) error
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
-	DeleteLink(ctx context.Context, name string) error
 	ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error)
 	Picker(p netip.Prefix, prefer netip.Addr) sysctl.AddressPicker
 	CheckAddress(n sysctl.Network, a netip.Addr) error

@@ -33,8 +33,9 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, p sysctl.Prog
 	case sysctl.Broken:
 		return sysctl.E(sysctl.Conflict, "it is broken: %s", strings.Join(s.Problems, "; ")).WithHint("sysctl stop --force %s", inst.Name)
 	}
+	m.Runtime.Warm()
 	// A run that ended by itself may still be on its way out: its monitor and hook hold cgroups and links.
-	if err := m.Runtime.Clear(ctx, inst.ID, m.Net.DeleteLink); err != nil {
+	if err := m.Runtime.Clear(ctx, inst.ID); err != nil {
 		return err
 	}
 	spec, err := m.spec(ctx, inst)
@@ -77,7 +78,7 @@ func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
 		{name: "write guest files", do: func(ctx context.Context) error { return m.writeGuest(ctx, *inst, *spec) }},
 		{name: "boot",
 			do:   func(ctx context.Context) error { return m.boot(ctx, *inst, *spec) },
-			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID, m.Net.DeleteLink) }},
+			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID) }},
 	}
 }
 
@@ -219,7 +220,7 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 		return b, err
 	}
 	for i, n := range spec.NICs {
-		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
+		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
 		if n.Type == "macvlan" {
 			nic.Type, nic.HostName = "macvlan", ""
 		}

@@ -40,7 +40,7 @@ func (m *Manager) stop(ctx context.Context, inst sysctl.Instance, o StopOptions)
 			return err
 		}
 	}
-	return m.Runtime.Clear(context.WithoutCancel(ctx), inst.ID, m.Net.DeleteLink)
+	return m.Runtime.Clear(context.WithoutCancel(ctx), inst.ID)
 }
 
 // halt asks the guest to halt and waits for its init to end, at most for the timeout. That it has not
@@ -137,7 +137,7 @@ func (m *Manager) Settle(ctx context.Context, id int64, runID, target string) er
 	if err := m.Runtime.Gone(ctx, id); err != nil {
 		return err
 	}
-	if err := m.Runtime.Clear(ctx, id, m.Net.DeleteLink); err != nil {
+	if err := m.Runtime.Clear(ctx, id); err != nil {
 		return err
 	}
 	if inst.Ephemeral {

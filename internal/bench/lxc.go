@@ -12,7 +12,7 @@ import (
 // plainLXC is the distribution's lxc package as root would use it for unprivileged containers: one
 // base container, lxc-copy into an overlay, lxc-start. It is what every ratio is taken against.
 type plainLXC struct {
-	bridge  string // "": its containers have no network
+	bridge  string // its containers are on it, as ours are on theirs
 	version string
 	path    string
 	empty   string
@@ -26,11 +26,7 @@ func (l *plainLXC) Name() string  { return "lxc" }
 func (l *plainLXC) Store() string { return l.path }
 
 func (l *plainLXC) About() string {
-	network := "no network"
-	if l.bridge != "" {
-		network = "veth"
-	}
-	return l.version + ", unprivileged, lxc-copy -B overlay, " + network
+	return l.version + ", unprivileged, lxc-copy -B overlay, veth on a bridge, no address"
 }
 
 func (l *plainLXC) Prepare(ctx context.Context, e *env) error {
@@ -52,10 +48,13 @@ func (l *plainLXC) Prepare(ctx context.Context, e *env) error {
 		return err
 	}
 	l.version = "liblxc " + strings.TrimSpace(string(out))
-	network := "lxc.net.0.type = empty\n"
-	if l.bridge != "" {
-		network = "lxc.net.0.type = veth\nlxc.net.0.flags = up\nlxc.net.0.link = " + l.bridge + "\n"
+	l.bridge = "lbench" + strconv.Itoa(os.Getpid()%100000)
+	for _, args := range [][]string{{"link", "add", l.bridge, "type", "bridge"}, {"link", "set", l.bridge, "up"}} {
+		if _, err := (program{path: "ip"}).run(ctx, args...); err != nil {
+			return err
+		}
 	}
+	network := "lxc.net.0.type = veth\nlxc.net.0.flags = up\nlxc.net.0.link = " + l.bridge + "\n"
 	return os.WriteFile(filepath.Join(base, "config"), fmt.Appendf(nil, `lxc.include = /usr/share/lxc/config/common.conf
 lxc.include = /usr/share/lxc/config/userns.conf
 lxc.idmap = u 0 %[1]d %[2]d
@@ -126,7 +125,12 @@ func (l *plainLXC) Upper(name string) string {
 	return filepath.Join(l.path, name, "overlay", "delta")
 }
 
-// Close removes the lock files that liblxc keeps by path.
-func (l *plainLXC) Close(context.Context) error {
+// Close removes the bridge, and the lock files that liblxc keeps by path.
+func (l *plainLXC) Close(ctx context.Context) error {
+	if l.bridge != "" {
+		if _, err := (program{path: "ip"}).run(ctx, "link", "delete", l.bridge); err != nil {
+			return err
+		}
+	}
 	return os.RemoveAll(filepath.Join("/run/lxc/lock", l.path))
 }

@@ -23,7 +23,7 @@ type options struct {
 	rounds           int
 	peers            string
 	tree, dir, out   string
-	binary, bridge   string
+	binary           string
 	stopped, running int
 }
 
@@ -37,7 +37,6 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "/var/tmp", "directory on the disk to measure")
 	flag.StringVar(&o.out, "o", "doc/performance.md", "document to write the table into, \"\" for none")
 	flag.StringVar(&o.binary, "sysctl", "bin/sysctl", "our binary")
-	flag.StringVar(&o.bridge, "lxc-bridge", "", "give plain LXC's containers a veth on this bridge (default: no network)")
 	flag.IntVar(&o.stopped, "stopped", 200, "stopped instances for list")
 	flag.IntVar(&o.running, "running", 50, "running instances for list")
 	flag.Parse()
@@ -64,7 +63,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	b := &bench{env: e, res: newResults(), rounds: o.rounds, failed: map[peer]error{}, alive: map[peer]map[string]bool{}}
 	self := &ours{binary: o.binary}
-	all := []peer{self, &plainLXC{bridge: o.bridge}, &nspawn{}, &podman{}, newIncus(), newLXD()}
+	all := []peer{self, &plainLXC{}, &nspawn{}, &podman{}, newIncus(), newLXD()}
 	defer func() { err = errors.Join(err, b.close()) }()
 	absent, err := b.prepare(ctx, all, o.peers)
 	if err != nil {

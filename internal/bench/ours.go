@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,9 +20,6 @@ type ours struct {
 	table   string
 	version string
 }
-
-// environments is where every environment but the default one registers its number (doc/layout.md).
-const environments = "/var/lib/sysctl-environments"
 
 const baseImage = "bench"
 
@@ -105,52 +101,10 @@ func (o *ours) Init(ctx context.Context, name string) (int, error) {
 	return info.State.Init.PID, nil
 }
 
-// Close removes what an environment keeps on the host while it may be used again: bridge, NAT table,
-// cgroup, and the registration of its number. Its directory goes with the working directory.
+// Close removes the environment as a user would.
 func (o *ours) Close(ctx context.Context) error {
 	if o.runDir == "" {
 		return nil
 	}
-	var errs []error
-	if _, err := os.Stat("/sys/class/net/" + o.bridge); err == nil {
-		_, err := program{path: "ip"}.run(ctx, "link", "delete", o.bridge)
-		errs = append(errs, err)
-	}
-	if out, err := (program{path: "nft"}).run(ctx, "list", "tables"); err != nil {
-		errs = append(errs, err)
-	} else {
-		for line := range strings.Lines(string(out)) { // "table inet NAME"
-			if f := strings.Fields(line); len(f) == 3 && f[2] == o.table {
-				_, err := program{path: "nft"}.run(ctx, "delete", "table", f[1], f[2])
-				errs = append(errs, err)
-			}
-		}
-	}
-	return errors.Join(append(errs, o.unregister(), os.RemoveAll(o.runDir))...)
-}
-
-// unregister removes the environment's cgroups and gives its number back.
-func (o *ours) unregister() error {
-	number, err := os.ReadFile(filepath.Join(o.dir, "environment"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	n := strings.TrimSpace(string(number))
-	for _, pattern := range []string{"/sys/fs/cgroup/sysctl" + n, "/sys/fs/cgroup/*/sysctl" + n} {
-		dirs, err := filepath.Glob(pattern)
-		if err != nil {
-			return err
-		}
-		if err := removeCgroups(dirs); err != nil {
-			return err
-		}
-	}
-	link := filepath.Join(environments, n)
-	if holder, err := os.Readlink(link); err != nil || holder != o.dir {
-		return nil // not ours, or never registered
-	}
-	return os.Remove(link)
+	return errors.Join(o.verb(ctx, "environment", "remove", "--force"), os.RemoveAll(o.runDir))
 }

@@ -93,8 +93,20 @@ func (b *bench) removeAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// timed runs f and records how long it took.
-func (b *bench) timed(o op, p peer, f func() error) error {
+// settled waits until the machine is as quiet as before a command that a person types: what the last
+// operation left to the kernel to do later must not help or hinder the next. Above all, for some tens of
+// milliseconds after a process has changed cgroups the next one does so without waiting for an RCU
+// grace period, so a peer would profit from its own stop just before.
+func settled(ctx context.Context) {
+	select {
+	case <-time.After(250 * time.Millisecond):
+	case <-ctx.Done():
+	}
+}
+
+// timed runs f on a settled machine and records how long it took.
+func (b *bench) timed(ctx context.Context, o op, p peer, f func() error) error {
+	settled(ctx)
 	begin := time.Now()
 	if err := f(); err != nil {
 		return err
@@ -164,6 +176,7 @@ func booted(ctx context.Context, p peer, name string) error {
 // life measures one instance from launch to delete.
 func (b *bench) life(ctx context.Context, p peer) error {
 	name := b.newName()
+	settled(ctx)
 	begin := time.Now()
 	if err := b.launch(ctx, p, name); err != nil {
 		return err
@@ -179,7 +192,7 @@ func (b *bench) life(ctx context.Context, p peer) error {
 		return err
 	}
 	for range 3 {
-		err := b.timed(opExec, p, func() error { _, err := p.Exec(ctx, name, guestTrue); return err })
+		err := b.timed(ctx, opExec, p, func() error { _, err := p.Exec(ctx, name, guestTrue); return err })
 		if err != nil {
 			return err
 		}
@@ -187,22 +200,22 @@ func (b *bench) life(ctx context.Context, p peer) error {
 	if err := b.memory(ctx, p, name); err != nil {
 		return err
 	}
-	if err := b.timed(opStop, p, func() error { return p.Stop(ctx, name) }); err != nil {
+	if err := b.timed(ctx, opStop, p, func() error { return p.Stop(ctx, name) }); err != nil {
 		return err
 	}
-	if err := b.timed(opStart, p, func() error { return p.Start(ctx, name) }); err != nil {
+	if err := b.timed(ctx, opStart, p, func() error { return p.Start(ctx, name) }); err != nil {
 		return err
 	}
 	if err := booted(ctx, p, name); err != nil {
 		return err
 	}
-	if err := b.timed(opKill, p, func() error { return p.Kill(ctx, name) }); err != nil {
+	if err := b.timed(ctx, opKill, p, func() error { return p.Kill(ctx, name) }); err != nil {
 		return err
 	}
 	if err := b.upperRemoval(ctx, p, name); err != nil {
 		return err
 	}
-	if err := b.timed(opDelete, p, func() error { return p.Delete(ctx, name) }); err != nil {
+	if err := b.timed(ctx, opDelete, p, func() error { return p.Delete(ctx, name) }); err != nil {
 		return err
 	}
 	b.forget(p, name)
@@ -219,7 +232,7 @@ func (b *bench) upperRemoval(ctx context.Context, p peer, name string) error {
 	if err := copyTree(ctx, u.Upper(name), twin); err != nil {
 		return err
 	}
-	return b.timed(opRemove, p, func() error { return os.RemoveAll(twin) })
+	return b.timed(ctx, opRemove, p, func() error { return os.RemoveAll(twin) })
 }
 
 // burst measures many launches by several clients at once, then removes the instances.
@@ -229,7 +242,7 @@ func (b *bench) burst(ctx context.Context, p peer) error {
 	for i := range names {
 		names[i] = b.newName()
 	}
-	err := b.timed(opBurst, p, func() error {
+	err := b.timed(ctx, opBurst, p, func() error {
 		return each(names, clients, func(name string) error { return b.launch(ctx, p, name) })
 	})
 	if err != nil {

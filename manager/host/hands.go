@@ -71,10 +71,6 @@ func (netOf) RemoveBridge(ctx context.Context, n sysctl.Network) error {
 	return netconfig.RemoveBridge(ctx, n)
 }
 
-func (netOf) DeleteLink(ctx context.Context, name string) error {
-	return netconfig.DeleteLink(ctx, name)
-}
-
 func (n netOf) ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error) {
 	return netconfig.ChooseSubnets(ctx, avoid, n.env)
 }

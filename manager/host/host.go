@@ -82,10 +82,11 @@ func hook(self string, e Environment) func(int64) []string {
 	}
 }
 
-// linkName names host ends of veth pairs: unique over environments, and at most 15 characters.
-func linkName(number int) func(int64, int) string {
-	return func(id int64, nic int) string {
-		return "sy" + strconv.Itoa(number) + "-" + strconv.FormatInt(id, 10) + "." + strconv.Itoa(nic)
+// linkName names host ends of veth pairs: unique over environments and runs, and at most 15 characters. A
+// link of the last run may still be there for a moment when the next one starts.
+func linkName(number int) func(int64, int, string) string {
+	return func(id int64, nic int, runID string) string {
+		return "sy" + strconv.Itoa(number) + "-" + strconv.FormatInt(id, 36) + "." + strconv.Itoa(nic) + runID[:3]
 	}
 }
 

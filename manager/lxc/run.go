@@ -17,7 +17,6 @@ type runFile struct {
 	Monitor sysctl.Process `json:"monitor"`
 	Init    sysctl.Process `json:"init"`
 	Started time.Time      `json:"started_at"`
-	Links   []string       `json:"links"` // host ends of its veth pairs
 }
 
 // save writes the run file whole or not at all. The directory must exist.

@@ -43,11 +43,6 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 		return sysctl.State{}, rt.cause(b.Instance, "monitor ended at once")
 	}
 	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now()}
-	for _, n := range b.NICs {
-		if n.HostName != "" {
-			r.Links = append(r.Links, n.HostName)
-		}
-	}
 	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run file")
 	}

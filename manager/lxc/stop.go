@@ -61,6 +61,31 @@ func (rt *Runtime) Settled(id int64) error {
 	return nil
 }
 
+// Warm makes the kernel ready for the moves between cgroups that a start consists of, in the background. The
+// first write to a cgroup.procs after a quiet while waits for an RCU grace period, tens of milliseconds on
+// an idle machine, and those that follow soon do not (kernel/rcu/sync.c under cgroup_threadgroup_rwsem): it
+// is better spent while the verb does its other work. Moving to where one is changes nothing.
+func (rt *Runtime) Warm() {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(b)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		root, ok := rt.cgroups.v1[parts[1]]
+		if parts[0] == "0" {
+			root, ok = rt.cgroups.v2, rt.cgroups.v2 != ""
+		}
+		if ok {
+			go os.WriteFile(filepath.Join(root, parts[2], "cgroup.procs"), []byte("0"), 0) // a failure costs only time
+			return
+		}
+	}
+}
+
 // Leave moves this process out of the cgroups of instances, to the roots of the hierarchies: a hook's
 // child is born in its monitor's, and could not remove them from inside.
 func (rt *Runtime) Leave() error {
@@ -80,24 +105,19 @@ func (rt *Runtime) Leave() error {
 }
 
 // Clear ends whatever still runs of an instance, at once, and removes all that a run leaves on the
-// host: cgroups, host ends of its NICs, run directory. It does itself what liblxc's monitor would do,
+// host: cgroups and run directory. The host ends of its NICs go with its network namespace, for which the
+// kernel needs a moment more (cleanup_net); nobody has to wait for it, as every run has links of its own names. It does itself what liblxc's monitor would do,
 // because on cgroup v1 the monitor needs half a second for it (it moves itself into a pivot cgroup of
 // every hierarchy, an RCU grace period each). Idempotent; absent is success.
-func (rt *Runtime) Clear(ctx context.Context, id int64, deleteLink func(context.Context, string) error) error {
+func (rt *Runtime) Clear(ctx context.Context, id int64) error {
 	if _, err := os.Lstat(rt.paths.Dir(id)); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err := rt.Settled(id); err != nil {
 		return err
 	}
-	r, _, _ := loadRun(rt.paths.RunFile(id)) // an unreadable file names nothing to remove: what runs is found through cgroups
 	if err := rt.end(ctx, id); err != nil {
 		return err
-	}
-	for _, link := range r.Links {
-		if err := deleteLink(ctx, link); err != nil {
-			return sysctl.Wrap(err, "remove %s", link)
-		}
 	}
 	if err := rt.clearCgroups(ctx, id); err != nil {
 		return sysctl.Wrap(err, "remove cgroups")
