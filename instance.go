@@ -8,21 +8,20 @@ import (
 // Instance is a container with a whole OS, as promised in the database. What the kernel says
 // of it is a State.
 type Instance struct {
-	ID          int64             `json:"id"` // never reused; names every path and link of the instance
-	Name        string            `json:"name"`
-	Image       string            `json:"image"`    // Image.ID it was made from
-	Template    string            `json:"template"` // what the user asked for: template or image alias
-	Layers      []string          `json:"layers"`   // Layer.ID, lowest first; the instance's own upper lies on top
-	Guest       Guest             `json:"guest"`
-	Profiles    []string          `json:"profiles"` // in order of application: later wins
-	Config      map[string]string `json:"config"`   // the instance's own keys, over its profiles'
-	Devices     map[string]Device `json:"devices"`
-	Ephemeral   bool              `json:"ephemeral"`
-	Ready       bool              `json:"ready"` // false while being made or deleted: whoever finds it so deletes it
-	IDMap       IDMap             `json:"idmap"`
-	NICs        []NIC             `json:"nics"` // addresses claimed with the row
-	Created     time.Time         `json:"created_at"`
-	LastStarted time.Time         `json:"last_started_at"`
+	ID        int64             `json:"id"` // never reused; names every path and link of the instance
+	Name      string            `json:"name"`
+	Image     string            `json:"image"`    // Image.ID it was made from
+	Template  string            `json:"template"` // what the user asked for: template or image alias
+	Layers    []string          `json:"layers"`   // Layer.ID, lowest first; the instance's own upper lies on top
+	Guest     Guest             `json:"guest"`
+	Profiles  []string          `json:"profiles"` // in order of application: later wins
+	Config    map[string]string `json:"config"`   // the instance's own keys, over its profiles'
+	Devices   map[string]Device `json:"devices"`
+	Ephemeral bool              `json:"ephemeral"`
+	Ready     bool              `json:"ready"` // false while being made or deleted: whoever finds it so deletes it
+	IDMap     IDMap             `json:"idmap"`
+	NICs      []NIC             `json:"nics"` // addresses claimed with the row
+	Created   time.Time         `json:"created_at"`
 }
 
 // Device is one device of an instance or profile: option to value, always with "type", as in LXD.

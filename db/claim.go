@@ -10,7 +10,7 @@ import (
 // Claim is what a new instance asks for.
 type Claim struct {
 	// Instance gives name, image, template, layers, guest, profiles, configuration, devices, the ephemeral bit
-	// and, unless it is zero, the time of creation. ID, Ready, IDMap, NICs and LastStarted are not read.
+	// and, unless it is zero, the time of creation. ID, Ready, IDMap and NICs are not read.
 	Instance sysctl.Instance
 	IDs      *IDBlock // nil: privileged
 	NICs     []ClaimNIC

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -251,8 +250,6 @@ func TestSetters(t *testing.T) {
 	}
 	step(d.MarkReady(ctx, want.ID, true), func() { want.Ready = true })
 	step(d.MarkReady(ctx, want.ID, false), func() { want.Ready = false })
-	step(d.MarkStarted(ctx, want.ID, epoch.Add(1)), func() { want.LastStarted = epoch.Add(1) })
-	step(d.MarkStarted(ctx, want.ID, time.Time{}), func() { want.LastStarted = time.Time{} })
 	step(d.RenameInstance(ctx, want.ID, "web9"), func() { want.Name = "web9" })
 	step(d.RenameInstance(ctx, want.ID, "web9"), func() {})
 	step(d.SetInstanceProfiles(ctx, want.ID, []string{"default", "web"}), func() { want.Profiles = []string{"default", "web"} })
@@ -276,7 +273,7 @@ func TestSetters(t *testing.T) {
 	wantEqual(t, got, other)
 
 	for name, err := range map[string]error{
-		"ready": d.MarkReady(ctx, 99, true), "started": d.MarkStarted(ctx, 99, epoch), "rename": d.RenameInstance(ctx, 99, "x"),
+		"ready": d.MarkReady(ctx, 99, true), "rename": d.RenameInstance(ctx, 99, "x"),
 		"config": d.SetInstanceConfig(ctx, 99, nil, nil), "profiles": d.SetInstanceProfiles(ctx, 99, nil), "guest": d.SetInstanceGuest(ctx, 99, guest),
 	} {
 		t.Run(name, func(t *testing.T) { wantKind(t, err, sysctl.NotFound, "instance 99", "sysctl list") })

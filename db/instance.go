@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -61,7 +60,7 @@ func noInstance(id int64) error {
 
 // loadInstances reads the instances whose column has the value, or all where column is "".
 func loadInstances(ctx context.Context, q querier, column string, value any) ([]sysctl.Instance, error) {
-	query := `SELECT id, name, ready, ephemeral, image_id, template, guest, id_base, id_size, created, last_started
+	query := `SELECT id, name, ready, ephemeral, image_id, template, guest, id_base, id_size, created
 		FROM instances`
 	var args []any
 	if column != "" {
@@ -95,17 +94,14 @@ func scanInstance(rows *sql.Rows) (sysctl.Instance, error) {
 	}
 	var guest string
 	var created int64
-	var base, size, started sql.NullInt64
+	var base, size sql.NullInt64
 	err := rows.Scan(&inst.ID, &inst.Name, &inst.Ready, &inst.Ephemeral, &inst.Image, &inst.Template, &guest,
-		&base, &size, &created, &started)
+		&base, &size, &created)
 	if err != nil {
 		return inst, err
 	}
 	inst.IDMap = sysctl.IDMap{Base: uint32(base.Int64), Size: uint32(size.Int64)}
 	inst.Created = fromNanos(created)
-	if started.Valid {
-		inst.LastStarted = fromNanos(started.Int64)
-	}
 	return inst, parseGuest(guest, &inst.Guest)
 }
 
@@ -153,12 +149,6 @@ func loadParts(ctx context.Context, q querier, where string, args []any, byID ma
 // MarkReady sets or clears the ready bit. The kind is NotFound where there is no such instance.
 func (d *DB) MarkReady(ctx context.Context, id int64, ready bool) error {
 	return d.write(ctx, func(t *tx) error { return t.update(ctx, id, "ready", ready) })
-}
-
-// MarkStarted sets when the instance was last started; the zero time is never. The kind is NotFound where there is no such instance.
-func (d *DB) MarkStarted(ctx context.Context, id int64, at time.Time) error {
-	value := sql.NullInt64{Int64: nanos(at), Valid: !at.IsZero()}
-	return d.write(ctx, func(t *tx) error { return t.update(ctx, id, "last_started", value) })
 }
 
 // RenameInstance gives an instance another name. To have that name already is success. The kind is Exists

@@ -42,10 +42,7 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, p sysctl.Prog
 	if err != nil {
 		return err
 	}
-	steps := append(m.startSteps(&inst, &spec), step{name: "note start", do: func(ctx context.Context) error {
-		return m.DB.MarkStarted(ctx, inst.ID, m.Now())
-	}})
-	return runSteps(ctx, steps, false, p)
+	return runSteps(ctx, m.startSteps(&inst, &spec), false, p)
 }
 
 // spec merges an instance's configuration with its profiles'.

@@ -83,7 +83,6 @@ CREATE TABLE instances (
 	id_base      INTEGER UNIQUE,
 	id_size      INTEGER CHECK (id_size > 0),
 	created      INTEGER NOT NULL,
-	last_started INTEGER, -- NULL = never
 	CHECK ((id_base IS NULL) = (id_size IS NULL))
 ) STRICT;
 CREATE INDEX instances_image ON instances(image);
