@@ -21,6 +21,9 @@ var causes = [...]struct {
 	{"Failed to attach", sysctl.Internal, "a network interface could not be attached to its bridge", "sysctl network list"},
 	{"Failed to load config section \"seccomp\"", sysctl.Unsupported, "liblxc has no seccomp support", ""},
 	{"apparmor", sysctl.Unsupported, "the AppArmor profile could not be loaded", "sysctl check"},
+	{"Failed to set \"memory", sysctl.Unsupported, "this host has no cgroup controller for limits.memory", "sysctl check"},
+	{"Failed to set \"pids", sysctl.Unsupported, "this host has no cgroup controller for limits.processes", "sysctl check"},
+	{"Failed to set \"cpuset", sysctl.Unsupported, "this host has no cgroup controller for limits.cpu, or not these CPUs", "sysctl check"},
 	{"No space left on device", sysctl.NoSpace, "no space left on device", ""},
 	{"Failed to mount", sysctl.Internal, "a mount failed", ""},
 }
