@@ -30,6 +30,20 @@ func (m *Manager) Create(ctx context.Context, o CreateOptions) (Plan, error) {
 }
 
 func (m *Manager) create(ctx context.Context, o *CreateOptions) (Plan, error) {
+	made := o.Name == ""
+	for {
+		plan, err := m.createOnce(ctx, o)
+		if !made || o.Name == "" || sysctl.KindOf(err) != sysctl.Exists {
+			return plan, err
+		}
+		if _, taken := m.DB.Instance(ctx, o.Name); taken != nil {
+			return plan, err // it is an address that exists
+		}
+		o.Name = "" // somebody else made up the same name at the same moment, and was first
+	}
+}
+
+func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error) {
 	spec, claim, err := m.checkCreate(ctx, o)
 	if err != nil {
 		return Plan{}, err
@@ -179,6 +193,15 @@ func (m *Manager) networkFlags(ctx context.Context, o *CreateOptions, ps []sysct
 	case lan:
 		delete(nic, "network")
 		nic["nictype"], nic["parent"] = "macvlan", parent
+		p, err := m.Net.Parent(ctx, parent)
+		if sysctl.KindOf(err) == sysctl.NotFound {
+			bad.Add("--network", "%v", err)
+		} else if err != nil {
+			return nil, err
+		}
+		if p.Bridge {
+			nic["nictype"] = "bridged"
+		}
 	case o.Network != "":
 		delete(nic, "nictype")
 		delete(nic, "parent")
@@ -232,10 +255,8 @@ func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl
 			c.NIC.MAC = old.MAC
 		}
 		if n.Network == "" {
-			for _, a := range []string{n.IPv4, n.IPv6} {
-				if addr, err := netip.ParseAddr(a); err == nil { // "" and "none" are no addresses
-					setAddress(&c.NIC, addr)
-				}
+			if err := m.claimOnParent(ctx, n, &c.NIC, &bad); err != nil {
+				return nil, err
 			}
 			claims = append(claims, c)
 			continue
@@ -253,6 +274,31 @@ func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl
 		claims = append(claims, c)
 	}
 	return claims, bad.Err()
+}
+
+// claimOnParent checks the fixed addresses of a NIC on an interface of the host. Nobody gives out addresses
+// there but its own DHCP server, so only their subnet can be checked.
+func (m *Manager) claimOnParent(ctx context.Context, n sysctl.NICSpec, nic *sysctl.NIC, bad *sysctl.FieldErrors) error {
+	p, err := m.Net.Parent(ctx, n.Parent)
+	if sysctl.KindOf(err) == sysctl.NotFound {
+		bad.Add("devices."+n.Device+".parent", "%v", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for key, a := range map[string]string{"ipv4.address": n.IPv4, "ipv6.address": n.IPv6} {
+		addr, err := netip.ParseAddr(a)
+		if err != nil {
+			continue // "" and "none" are no addresses
+		}
+		if _, ok := p.Subnet(addr); !ok {
+			bad.Add("devices."+n.Device+"."+key, "%s is in no subnet of %s (%v)", addr, n.Parent, p.Subnets)
+			continue
+		}
+		setAddress(nic, addr)
+	}
+	return nil
 }
 
 func setAddress(n *sysctl.NIC, a netip.Addr) {
@@ -282,7 +328,7 @@ func (m *Manager) address(n sysctl.Network, p netip.Prefix, want string, old net
 }
 
 // freeName makes up a name that nobody has. Two who make up the same one at once are told apart by the
-// claim; the loser is told that the name is taken.
+// claim; the loser makes up another.
 func (m *Manager) freeName(ctx context.Context, source string) (string, error) {
 	all, err := m.DB.Instances(ctx)
 	if err != nil {

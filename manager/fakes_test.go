@@ -37,6 +37,7 @@ type world struct {
 	links   map[string]bool
 	bridges map[string]bool
 	next    int
+	network sysctl.GuestNetwork // the newest that was rendered
 }
 
 type run struct {
@@ -294,6 +295,12 @@ type fakeNet struct{ *world }
 func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("ensure bridge", func() error { f.bridges[n.Name] = true; return nil })
 }
+func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
+	if name != "eth9" && name != "br9" {
+		return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q", name)
+	}
+	return sysctl.Parent{Bridge: name == "br9", Subnets: []netip.Prefix{netip.MustParsePrefix("192.168.9.0/24")}, Gateway4: netip.MustParseAddr("192.168.9.1")}, nil
+}
 func (f fakeNet) RemoveBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("remove bridge", func() error { delete(f.bridges, n.Name); return nil })
 }
@@ -334,7 +341,7 @@ func (f fakeGuests) Prepare(sysctl.Tree, sysctl.Guest) ([]sysctl.Change, error) 
 	return []sysctl.Change{{Path: "/etc/machine-id"}}, f.hit("prepare", func() error { return nil })
 }
 func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
-	return []sysctl.Change{{Path: "/etc/hostname", Data: []byte(n.Hostname + "\n")}}, f.hit("render", func() error { return nil })
+	return []sysctl.Change{{Path: "/etc/hostname", Data: []byte(n.Hostname + "\n")}}, f.hit("render", func() error { f.network = n; return nil })
 }
 
 type fakeCatalogue struct{ *world }

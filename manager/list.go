@@ -27,11 +27,13 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 // observe adds what the kernel says to what the database promises.
 func (m *Manager) observe(inst sysctl.Instance) Info {
 	s := m.Runtime.State(inst.ID)
-	if !inst.Ready {
-		if s.Status == sysctl.Stopped {
-			s.Status = sysctl.Broken
-		}
-		s.Problems = append(s.Problems, "half-made: a command is at work on it or was interrupted (sysctl delete "+inst.Name+")")
+	switch {
+	case inst.Ready:
+	case m.lockHeld("instance", inst.Name):
+		s.Problems = append(s.Problems, "a command is making or deleting it right now")
+	default:
+		s.Status = sysctl.Broken
+		s.Problems = append(s.Problems, "left half-made by an interrupted command (sysctl delete "+inst.Name+")")
 	}
 	return Info{Instance: inst, State: s}
 }

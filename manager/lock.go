@@ -31,7 +31,7 @@ func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysct
 	if err := os.MkdirAll(m.lockDir, 0o700); err != nil {
 		return nil, sysctl.Wrap(err, "lock")
 	}
-	file := filepath.Join(m.lockDir, noun+"-"+strings.ReplaceAll(name, "/", "%2F"))
+	file := m.lockFile(noun, name)
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, sysctl.Wrap(err, "lock")
@@ -49,6 +49,20 @@ func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysct
 		return nil, sysctl.Wrap(err, "lock %s", file)
 	}
 	return func() { f.Close() }, nil
+}
+
+// lockHeld reports whether somebody holds a lock at this moment. It waits for nothing and makes nothing.
+func (m *Manager) lockHeld(noun, name string) bool {
+	f, err := os.Open(m.lockFile(noun, name))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+func (m *Manager) lockFile(noun, name string) string {
+	return filepath.Join(m.lockDir, noun+"-"+strings.ReplaceAll(name, "/", "%2F"))
 }
 
 // waitLock blocks in flock on another goroutine, so that ctx can end the wait. A flock that succeeds

@@ -73,6 +73,7 @@ type OpenedTree interface {
 // Net is the room netconfig.
 type Net interface {
 	EnsureBridge(ctx context.Context, n sysctl.Network) error
+	Parent(ctx context.Context, name string) (sysctl.Parent, error)
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
 	ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error)
 	Picker(p netip.Prefix, prefer netip.Addr) sysctl.AddressPicker

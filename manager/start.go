@@ -119,7 +119,7 @@ func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance, spec sys
 	if !inst.Guest.Known() {
 		return nil
 	}
-	network, err := m.guestNetwork(ctx, inst)
+	network, err := m.guestNetwork(ctx, inst, spec)
 	if err != nil {
 		return err
 	}
@@ -131,35 +131,68 @@ func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance, spec sys
 }
 
 // guestNetwork is the neutral model of what the guest must know.
-func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance) (sysctl.GuestNetwork, error) {
+func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.GuestNetwork, error) {
 	servers, search := m.Net.HostDNS(ctx)
 	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search}
-	for _, n := range inst.NICs {
-		nic := sysctl.GuestNIC{Name: n.Name, MAC: n.MAC}
-		if n.Network != "" {
-			network, err := m.network(ctx, n.Network)
-			if err != nil {
-				return g, err
-			}
-			nic.MTU = network.MTU
-			nic.Addresses, nic.Gateway4, nic.Gateway6 = addresses(n, network)
+	for _, s := range spec.NICs {
+		n := nicOf(inst, s.Device)
+		nic := sysctl.GuestNIC{Name: s.Name, MAC: n.MAC, MTU: s.MTU}
+		if err := m.addresses(ctx, n, s, &nic); err != nil {
+			return g, err
 		}
 		g.NICs = append(g.NICs, nic)
 	}
 	return g, nil
 }
 
-// addresses are a NIC's claimed addresses with their subnets' lengths, and its gateways.
-func addresses(n sysctl.NIC, network sysctl.Network) (all []netip.Prefix, gw4, gw6 netip.Addr) {
-	if n.IPv4.IsValid() {
-		all = append(all, netip.PrefixFrom(n.IPv4, network.IPv4.Bits()))
-		gw4 = network.IPv4.Addr()
+// addresses fills in a NIC's addresses with their subnets' lengths, its gateways and methods. On a managed
+// network they are those it has claimed; on an interface of the host, those the user fixed there, with
+// the host's own gateways, and else what the LAN's DHCP server and routers say.
+func (m *Manager) addresses(ctx context.Context, n sysctl.NIC, s sysctl.NICSpec, nic *sysctl.GuestNIC) error {
+	var parent sysctl.Parent
+	if n.Network != "" {
+		network, err := m.network(ctx, n.Network)
+		if err != nil {
+			return err
+		}
+		if nic.MTU == 0 {
+			nic.MTU = network.MTU
+		}
+		parent.Subnets = []netip.Prefix{network.IPv4, network.IPv6}
+		parent.Gateway4, parent.Gateway6 = network.IPv4.Addr(), network.IPv6.Addr()
+	} else {
+		var err error
+		if parent, err = m.Net.Parent(ctx, s.Parent); err != nil {
+			return err
+		}
 	}
-	if n.IPv6.IsValid() {
-		all = append(all, netip.PrefixFrom(n.IPv6, network.IPv6.Bits()))
-		gw6 = network.IPv6.Addr()
+	var ok4, ok6 bool
+	if ok4 = add(nic, parent, n.IPv4); ok4 {
+		nic.Gateway4 = parent.Gateway4
 	}
-	return all, gw4, gw6
+	if ok6 = add(nic, parent, n.IPv6); ok6 {
+		nic.Gateway6 = parent.Gateway6
+	}
+	if n.Network == "" && !ok4 && s.IPv4 != "none" {
+		nic.Method4 = sysctl.MethodDHCP
+	}
+	if n.Network == "" && !ok6 && s.IPv6 != "none" {
+		nic.Method6 = sysctl.MethodSLAAC
+	}
+	return nil
+}
+
+// add gives a NIC an address with the length of the subnet that it is in.
+func add(nic *sysctl.GuestNIC, p sysctl.Parent, a netip.Addr) bool {
+	if !a.IsValid() {
+		return false
+	}
+	subnet, ok := p.Subnet(a)
+	if !ok {
+		return false
+	}
+	nic.Addresses = append(nic.Addresses, netip.PrefixFrom(a, subnet.Bits()))
+	return true
 }
 
 // boot opens the root and hands it to the runtime.
@@ -232,9 +265,13 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 			if nic.MTU == 0 {
 				nic.MTU = network.MTU
 			}
-			if !inst.Guest.Known() || inst.Guest.Renderer == "" || inst.Guest.Renderer == "none" {
-				nic.Addresses, nic.Gateway4, nic.Gateway6 = addresses(claimed, network)
+		}
+		if !inst.Guest.Known() || inst.Guest.Renderer == "" || inst.Guest.Renderer == "none" {
+			var g sysctl.GuestNIC
+			if err := m.addresses(ctx, claimed, n, &g); err != nil {
+				return b, err
 			}
+			nic.Addresses, nic.Gateway4, nic.Gateway6 = g.Addresses, g.Gateway4, g.Gateway6
 		}
 		b.NICs = append(b.NICs, nic)
 	}

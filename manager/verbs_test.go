@@ -407,3 +407,47 @@ func TestRemoveAll(t *testing.T) {
 		t.Errorf("left: %q, layers %v, bridges %v", left, h.w.layers, h.w.bridges)
 	}
 }
+
+// On an interface of the host an instance has the address its old server had, or asks the LAN.
+func TestLAN(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	ip := []netip.Addr{netip.MustParseAddr("192.168.9.7")}
+	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "old", Network: "lan:eth9", IPs: ip, Start: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.w.running[1].boot.NICs[0]; n.Type != "macvlan" || n.Link != "eth9" || n.HostName != "" {
+		t.Errorf("boot NIC = %+v", n)
+	}
+	g := h.w.network.NICs[0]
+	if len(g.Addresses) != 1 || g.Addresses[0].String() != "192.168.9.7/24" || g.Gateway4.String() != "192.168.9.1" || g.Method6 != sysctl.MethodSLAAC {
+		t.Errorf("guest NIC = %+v", g)
+	}
+	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "br", Network: "lan:br9", Start: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.w.running[2].boot.NICs[0]; n.Type != "veth" || n.Link != "br9" {
+		t.Errorf("boot NIC = %+v", n)
+	}
+	if g := h.w.network.NICs[0]; g.Method4 != sysctl.MethodDHCP || len(g.Addresses) != 0 {
+		t.Errorf("guest NIC = %+v", g)
+	}
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:nope"})
+	kind(t, err, sysctl.Invalid)
+	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:eth9", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}})
+	kind(t, err, sysctl.Invalid)
+}
+
+// A half-made instance that somebody works on is not reported as broken.
+func TestListWhileMaking(t *testing.T) {
+	h := newHouse(t)
+	var seen []manager.Info
+	_, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Progress: func(step string, _, _ int64) {
+		if step == "boot" {
+			seen, _ = h.List(context.Background())
+		}
+	}})
+	if err != nil || len(seen) != 1 || seen[0].State.Status == sysctl.Broken || len(seen[0].State.Problems) != 1 {
+		t.Errorf("list during launch: %+v, %v", seen, err)
+	}
+}

@@ -67,6 +67,10 @@ func (netOf) EnsureBridge(ctx context.Context, n sysctl.Network) error {
 	return netconfig.EnsureBridge(ctx, n)
 }
 
+func (netOf) Parent(ctx context.Context, name string) (sysctl.Parent, error) {
+	return netconfig.Parent(ctx, name)
+}
+
 func (netOf) RemoveBridge(ctx context.Context, n sysctl.Network) error {
 	return netconfig.RemoveBridge(ctx, n)
 }

@@ -1,0 +1,65 @@
+package netconfig
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/vishvananda/netlink"
+)
+
+// Parent looks at an existing interface that instances are put on: whether it is a bridge, its subnets, and
+// the host's default gateways through it. The kind is NotFound where there is no such interface. It
+// changes nothing.
+func Parent(ctx context.Context, name string) (sysctl.Parent, error) {
+	if err := ctx.Err(); err != nil {
+		return sysctl.Parent{}, err
+	}
+	link, err := netlink.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q on this host", name).WithHint("ip link")
+	}
+	if err != nil {
+		return sysctl.Parent{}, sysctl.Wrap(err, "interface %s", name)
+	}
+	p := sysctl.Parent{Bridge: link.Type() == "bridge"}
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return p, sysctl.Wrap(err, "addresses of %s", name)
+	}
+	for _, a := range addrs {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		ones, _ := a.Mask.Size()
+		if ip = ip.Unmap(); ok && !ip.IsLinkLocalUnicast() {
+			p.Subnets = append(p.Subnets, netip.PrefixFrom(ip, ones).Masked())
+		}
+	}
+	routes, err := netlink.RouteList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return p, sysctl.Wrap(err, "routes of %s", name)
+	}
+	for _, r := range routes {
+		gw, ok := netip.AddrFromSlice(r.Gw)
+		if gw = gw.Unmap(); !ok || !isDefault(r) {
+			continue
+		}
+		if gw.Is4() && !p.Gateway4.IsValid() {
+			p.Gateway4 = gw
+		}
+		if gw.Is6() && !p.Gateway6.IsValid() {
+			p.Gateway6 = gw
+		}
+	}
+	return p, nil
+}
+
+// isDefault reports a default route: netlink gives it without a destination, or with one of no bits.
+func isDefault(r netlink.Route) bool {
+	if r.Dst == nil {
+		return true
+	}
+	ones, _ := r.Dst.Mask.Size()
+	return ones == 0
+}
