@@ -77,23 +77,6 @@ func RemoveBridge(ctx context.Context, n sysctl.Network) error {
 	return delLink(h, link)
 }
 
-// DeleteLink deletes the interface name. Absent is success.
-func DeleteLink(ctx context.Context, name string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return sysctl.Wrap(err, "open rtnetlink")
-	}
-	defer h.Close()
-	link, err := findLink(h, name)
-	if err != nil || link == nil {
-		return err
-	}
-	return delLink(h, link)
-}
-
 // BridgeMAC returns the address of n's bridge: locally administered, unicast, derived from the
 // names of bridge and table, so that it is stable and tells our bridge from anybody else's,
 // another environment's included.

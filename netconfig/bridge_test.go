@@ -303,16 +303,6 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestDeleteLink(t *testing.T) {
-	isolate(t)
-	must(t, addPair("d0"))
-	must(t, DeleteLink(t.Context(), "d0"))
-	must(t, DeleteLink(t.Context(), "d0"))
-	if link, _ := netlink.LinkByName("d0"); link != nil {
-		t.Error("d0 is still there")
-	}
-}
-
 // The bridge keeps its address when a port with a lower one joins and leaves.
 func TestBridgeAddressStays(t *testing.T) {
 	isolate(t)

@@ -113,7 +113,7 @@ func TestNAT(t *testing.T) {
 	w.plug(t, testNet)
 	w.check(t)
 	must(t, RemoveBridge(t.Context(), testNet))
-	must(t, DeleteLink(t.Context(), "port0"))
+	must(t, netlink.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "port0"}}))
 	if after := picture(t); after != before {
 		t.Errorf("after removal:\n%s\nbefore:\n%s", after, before)
 	}
@@ -146,7 +146,7 @@ func TestDockerDropsForward(t *testing.T) {
 	w.plug(t, testNet)
 	w.check(t)
 	must(t, RemoveBridge(t.Context(), testNet))
-	must(t, DeleteLink(t.Context(), "port0"))
+	must(t, netlink.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "port0"}}))
 	if after := picture(t); after != before {
 		t.Errorf("after removal:\n%s\nbefore:\n%s", after, before)
 	}
