@@ -3,5 +3,6 @@
 //
 // Rendering is pure: it reads a sysctl.Tree and returns changes. Paths are the guest's; none is
 // ever joined to a path of the host. What is not ours is kept: foreign lines, foreign interfaces,
-// modes of files. Ours is recognised by markers, so that it can be replaced and removed.
+// modes of files. Ours is recognised by markers, so that it can be replaced and removed. A foreign file
+// for an interface of ours is moved aside, and put back when the interface goes.
 package guest

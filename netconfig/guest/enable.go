@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -39,12 +40,45 @@ func (b *builder) enableIfupdown(g sysctl.Guest) {
 // enableNetworkd makes systemd start networkd. The preset keeps a first boot, which applies presets,
 // from switching it off again. Waiting for networkd to be online is left as it is.
 func (b *builder) enableNetworkd() {
-	const unit, socket = "systemd-networkd.service", "systemd-networkd.socket"
+	const unit, socket = networkdUnit, "systemd-networkd.socket"
 	b.enableUnit(unit, "multi-user.target")
 	if unitPath(b.tree, socket) != "" {
 		b.enableUnit(socket, "sockets.target")
 	}
 	b.write(networkdPreset, mark+": changes are lost.\nenable "+unit+"\n", whyNetworkd)
+}
+
+// enableSysV makes the links that chkconfig and insserv make for a script, where they are missing: to
+// start it in the levels of several users (in SUSE, all but 4), and not to stop it there.
+func (b *builder) enableSysV(name string, start int, scripts, levels string) {
+	if !exists(b.tree, path.Join(scripts, name)) {
+		return
+	}
+	target := "../" + path.Base(scripts) + "/" + name
+	all := []string{"2", "3", "4", "5"}
+	if scripts == levels {
+		target, all = "../"+name, []string{"2", "3", "5"}
+	}
+	why := "enable " + name
+	for _, level := range all {
+		dir := path.Join(levels, "rc"+level+".d")
+		started := false
+		entries, _ := b.tree.ReadDir(dir) // absent is empty
+		for _, e := range entries {
+			if len(e.Name()) < 4 || e.Name()[3:] != name {
+				continue
+			}
+			switch e.Name()[0] {
+			case 'S':
+				started = true
+			case 'K':
+				b.remove(path.Join(dir, e.Name()), why)
+			}
+		}
+		if !started {
+			b.link(target, path.Join(dir, fmt.Sprintf("S%02d%s", start, name)), why)
+		}
+	}
 }
 
 // enableUnit links a unit into the targets that are to want it, unless some target does already.

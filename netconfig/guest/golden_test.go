@@ -10,6 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/internal/treetest"
+	"github.com/sysctl-os/sysctl/netconfig/guest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -18,27 +22,52 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestGolden(t *testing.T) {
 	for _, name := range sortedKeys(systems) {
 		t.Run(name, func(t *testing.T) {
-			tree, g := systems[name].tree()
-			before := tree.Files()
-			settle(t, tree, g, full)
 			var b strings.Builder
-			fmt.Fprintf(&b, "renderer %s dialect %q evidence %v\n", g.Renderer, g.Dialect, g.Evidence)
-			after := tree.Files()
-			for _, path := range slices.Sorted(maps.Keys(after)) {
-				if old, ok := before[path]; !ok || old != after[path] {
-					fmt.Fprintf(&b, "-- %s --\n%s", path, after[path])
-					if !strings.HasSuffix(after[path], "\n") {
-						b.WriteByte('\n')
+			for i, n := range []sysctl.GuestNetwork{full, asked, asked6} {
+				tree, g := systems[name].tree()
+				before := tree.Files()
+				if i == 0 {
+					fmt.Fprintf(&b, "renderer %s dialect %q evidence %v\n", g.Renderer, g.Dialect, g.Evidence)
+				} else {
+					fmt.Fprintf(&b, "== %s ==\n", []string{"", "asked", "asked6"}[i])
+				}
+				if _, err := guest.Render(tree, g, n); err != nil {
+					if sysctl.KindOf(err) != sysctl.Unsupported {
+						t.Error(err)
 					}
+					fmt.Fprintln(&b, err)
+					continue
 				}
-			}
-			for path := range before {
-				if _, err := tree.Lstat(strings.TrimSuffix(path, "/")); err != nil {
-					fmt.Fprintf(&b, "removed %s\n", path)
-				}
+				settle(t, tree, g, n)
+				writeDifference(&b, before, tree)
 			}
 			golden(t, name, b.String())
 		})
+	}
+}
+
+// writeDifference writes what has changed in a tree; programs it does not show.
+func writeDifference(b *strings.Builder, before map[string]string, tree *treetest.Tree) {
+	after := tree.Files()
+	for _, path := range slices.Sorted(maps.Keys(after)) {
+		old, ok := before[path]
+		fi, err := tree.Lstat(strings.TrimSuffix(path, "/"))
+		if err != nil || ok && old == after[path] && fi.Mode() != 0o755 {
+			continue
+		}
+		mode := ""
+		if fi.Mode().IsRegular() && fi.Mode() != 0o644 {
+			mode = fmt.Sprintf(" %o", fi.Mode())
+		}
+		fmt.Fprintf(b, "-- %s%s --\n%s", path, mode, after[path])
+		if !strings.HasSuffix(after[path], "\n") {
+			b.WriteByte('\n')
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(before)) {
+		if _, err := tree.Lstat(strings.TrimSuffix(path, "/")); err != nil {
+			fmt.Fprintf(b, "removed %s\n", path)
+		}
 	}
 }
 

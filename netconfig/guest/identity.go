@@ -26,11 +26,15 @@ func (b *builder) hostname(g sysctl.Guest, n sysctl.GuestNetwork) {
 			content = "NETWORKING=yes\n" // without it the network script does nothing
 		}
 		b.write(name, setLine(content, "HOSTNAME=", whole), whyHostname)
-	case g.Family == "suse" && old, g.Family == "slackware":
+	case g.Family == "suse" && (old || oldHOSTNAME(b.tree)), g.Family == "slackware":
 		b.write("/etc/HOSTNAME", whole+"\n", whyHostname)
 	case g.Family == "gentoo" && old:
 		const name = "/etc/conf.d/hostname"
-		b.write(name, setLine(b.read(name), "hostname=", `"`+n.Hostname+`"`), whyHostname)
+		key := "hostname="
+		if g.Dialect == "baselayout1" {
+			key = "HOSTNAME="
+		}
+		b.write(name, setLine(b.read(name), key, `"`+n.Hostname+`"`), whyHostname)
 	default:
 		b.write("/etc/hostname", n.Hostname+"\n", whyHostname)
 	}
@@ -110,6 +114,7 @@ const (
 	viaFile       resolver = iota // we do
 	viaResolvconf                 // resolvconf, fed by ifupdown
 	viaResolved                   // systemd-resolved
+	viaNetconfig                  // SUSE's netconfig
 )
 
 const (
@@ -128,6 +133,8 @@ func probeResolver(t sysctl.Tree, g sysctl.Guest) resolver {
 		return viaResolvconf
 	case strings.Contains(target, "systemd/resolv") && enabled(t, "systemd-resolved.service"):
 		return viaResolved
+	case strings.Contains(target, "netconfig") && existsAny(t, "/sbin/netconfig", "/usr/sbin/netconfig"):
+		return viaNetconfig
 	}
 	return viaFile
 }
@@ -150,8 +157,12 @@ func (b *builder) resolver(via resolver, n sysctl.GuestNetwork) {
 	if strings.HasPrefix(b.read(resolvedDropIn), mark) {
 		b.remove(resolvedDropIn, whyResolver)
 	}
-	if via == viaResolvconf {
+	switch via {
+	case viaResolvconf:
 		return // ifupdown's stanza says it
+	case viaNetconfig:
+		b.netconfigKeys(n)
+		return
 	}
 	out := []string{resolvMark}
 	if search != "" {

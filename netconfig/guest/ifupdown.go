@@ -2,7 +2,6 @@ package guest
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -21,6 +20,8 @@ type dialect struct {
 	dad      bool // "dad-attempts 0" switches duplicate address detection off
 	include  bool // "source" and "source-directory"
 	netTools bool // the guest has ifconfig and route, perhaps no ip
+	auto6    bool // "inet6 auto"; else the kernel autoconfigures by itself
+	dhcp6    bool // "inet6 dhcp", with a program behind it
 }
 
 // dialectOf returns the dialect of a name Probe gives.
@@ -30,13 +31,14 @@ func dialectOf(t sysctl.Tree, name string) dialect {
 		return dialect{netTools: true}
 	case "0.7":
 		// Its first releases, as in Ubuntu 12.04, do not know address/length yet.
-		return dialect{many: true, acceptRA: true, include: true}
+		return dialect{many: true, acceptRA: true, include: true, auto6: true, dhcp6: true}
 	case "ng":
-		return dialect{cidr: true, many: true, include: true}
+		return dialect{cidr: true, many: true, include: true, auto6: true,
+			dhcp6: existsAny(t, "/sbin/dhcpcd", "/usr/sbin/dhcpcd", "/usr/bin/dhcpcd")}
 	case "busybox":
 		return dialect{}
 	}
-	return dialect{cidr: true, many: true, onlink: true, acceptRA: true, include: true,
+	return dialect{cidr: true, many: true, onlink: true, acceptRA: true, include: true, auto6: true, dhcp6: true,
 		dad: ifupdownVersion(t).atLeast(0, 8, 12)}
 }
 
@@ -89,6 +91,9 @@ func (b *builder) ifupdown(g sysctl.Guest, n sysctl.GuestNetwork, dns resolver) 
 		if len(block) > 0 {
 			block = append(block, "")
 		}
+		if v6 := pick(n.NICs[i], true); v6.dhcp() && !d.dhcp6 {
+			b.cannotSay(n.NICs[i].Name, "DHCPv6, which its ifup does not know")
+		}
 		block = append(block, d.stanzas(n, i, options)...)
 	}
 	b.write(interfacesFile, joinLines(putBlock(rest, at, block)), whyIfupdown)
@@ -100,24 +105,61 @@ func (d dialect) stanzas(n sysctl.GuestNetwork, i int, options []string) []strin
 	nic := n.NICs[i]
 	out := []string{"auto " + nic.Name}
 	v4, v6 := families(n, i)
-	if len(v4.addresses) > 0 {
-		if nic.MTU != 0 {
-			options = append(options, fmt.Sprint("mtu ", nic.MTU))
-		}
-		out = append(out, d.family(nic.Name, v4, options)...)
-		options = nil
-	} else if nic.MTU != 0 {
-		// "mtu" in inet6 static is unknown to old programs, and to new ones not the link's.
+	switch {
+	case nic.MTU == 0:
+	case v4.static():
+		options = append(options, fmt.Sprint("mtu ", nic.MTU))
+	default:
+		// "mtu" in inet6 static is unknown to old programs, and to new ones not the link's; in
+		// dhcp nobody knows it.
 		options = append(options, "pre-up "+d.setMTU(nic))
 	}
-	if len(v6.addresses) > 0 {
-		out = append(out, d.family(nic.Name, v6, append(options, d.quiet6(nic.Name)...))...)
+	kernel6 := v6.slaac() && !d.auto6
+	if kernel6 {
+		options = append(options, "pre-up "+knob6(nic.Name, "accept_ra", 1))
 	}
-	if len(nic.Addresses) == 0 {
-		out = append(out, "iface "+nic.Name+" inet manual")
-		for _, o := range append(options, "up "+d.setLink(nic.Name, "up"), "down "+d.setLink(nic.Name, "down")) {
-			out = append(out, "\t"+o)
+	switch {
+	case v4.static():
+		out = append(out, d.family(nic.Name, v4, options)...)
+	case v4.dhcp():
+		options = append(options, "hostname "+n.Hostname)
+		if v4.metric != 0 {
+			options = append(options, fmt.Sprint("metric ", v4.metric))
 		}
+		out = append(out, d.asked(nic.Name, "inet dhcp", v4, options)...)
+	case v6.none() || kernel6:
+		out = append(out, d.asked(nic.Name, "inet manual", family{}, append(options,
+			"up "+d.setLink(nic.Name, "up"), "down "+d.setLink(nic.Name, "down")))...)
+	}
+	if v4.static() || v4.dhcp() {
+		options = nil
+	}
+	switch {
+	case v6.static():
+		out = append(out, d.family(nic.Name, v6, append(options, d.quiet6(nic.Name)...))...)
+	case v6.dhcp():
+		if d.acceptRA {
+			options = append(options, "accept_ra 1") // the routes come that way
+		}
+		out = append(out, d.asked(nic.Name, "inet6 dhcp", v6, options)...)
+	case v6.slaac() && d.auto6:
+		out = append(out, d.asked(nic.Name, "inet6 auto", v6, options)...)
+	case kernel6:
+		for _, c := range d.commands(nic.Name, v6, false) {
+			out = append(out, "\tup "+c)
+		}
+	}
+	return out
+}
+
+// asked renders a stanza whose addresses others give.
+func (d dialect) asked(name, method string, f family, options []string) []string {
+	out := []string{"iface " + name + " " + method}
+	for _, o := range options {
+		out = append(out, "\t"+o)
+	}
+	for _, c := range d.commands(name, f, false) {
+		out = append(out, "\tup "+c)
 	}
 	return out
 }
@@ -154,9 +196,7 @@ func (d dialect) family(name string, f family, options []string) []string {
 			}
 		}
 	}
-	if !said {
-		commands = append(commands, d.routes(name, f, at < 0)...)
-	}
+	commands = append(commands, d.commands(name, f, !said)...)
 	for _, c := range commands {
 		out = append(out, "\tup "+c)
 	}
@@ -184,19 +224,18 @@ func (d dialect) address(a netip.Prefix) []string {
 	case a.Addr().Is6():
 		return []string{"\taddress " + a.Addr().String(), fmt.Sprint("\tnetmask ", a.Bits())}
 	}
-	return []string{"\taddress " + a.Addr().String(), "\tnetmask " + net.IP(net.CIDRMask(a.Bits(), 32)).String()}
+	return []string{"\taddress " + a.Addr().String(), "\tnetmask " + netmask(a)}
 }
 
 // quiet6 are the options that make static IPv6 final at once: no autoconfiguration beside it, no
 // waiting for duplicate address detection.
 func (d dialect) quiet6(name string) []string {
-	knob := func(k string) string { return "pre-up echo 0 > /proc/sys/net/ipv6/conf/" + name + "/" + k + " || true" }
 	out := []string{"accept_ra 0"}
 	if !d.acceptRA {
-		out = []string{knob("accept_ra")}
+		out = []string{"pre-up " + knob6(name, "accept_ra", 0)}
 	}
 	if !d.dad { // else every stanza says it
-		out = append(out, knob("accept_dad"))
+		out = append(out, "pre-up "+knob6(name, "accept_dad", 0))
 	}
 	return out
 }
@@ -222,24 +261,53 @@ func (d dialect) addAddress(name string, a netip.Prefix) string {
 	return ip(a.Addr()) + " addr add " + a.String() + " dev " + name
 }
 
-// routes are the commands for a default route, with a route to the gateway itself where it lies
-// outside every subnet.
-func (d dialect) routes(name string, f family, outside bool) []string {
-	gw := f.gateway.String()
-	host, via := ip(f.gateway)+" route add "+gw+" dev "+name, ip(f.gateway)+" route add default via "+gw+" dev "+name
+// knob6 is the command that sets a knob of IPv6 on an interface. It cannot fail: /proc/sys may be
+// read-only, and IPv6 off.
+func knob6(name, knob string, value int) string {
+	return fmt.Sprintf("echo %d > /proc/sys/net/ipv6/conf/%s/%s || true", value, name, knob)
+}
+
+// commands set the routes of a family.
+func (d dialect) commands(name string, f family, withDefault bool) []string {
+	var out []string
+	for _, h := range f.hops(withDefault, false) {
+		switch {
+		case d.netTools:
+			out = append(out, h.netTools(name))
+		default:
+			out = append(out, ip(h.dst.Addr())+" route add "+h.words(name))
+		}
+	}
+	return out
+}
+
+// netTools is the route as a command of net-tools.
+func (h hop) netTools(device string) string {
+	out := []string{"route"}
 	switch {
-	case d.netTools && f.v6:
-		host, via = "route -A inet6 add "+gw+"/128 dev "+name, "route -A inet6 add default gw "+gw+" dev "+name
-	case d.netTools:
-		host, via = "route add -host "+gw+" dev "+name, "route add default gw "+gw+" dev "+name
+	case h.dst.Addr().Is6():
+		out = append(out, "-A inet6 add")
+		if !h.isDefault() {
+			out = append(out, h.dst.String())
+		}
+	case h.isDefault():
+		out = append(out, "add")
+	case h.dst.IsSingleIP():
+		out = append(out, "add -host", h.dst.Addr().String())
+	default:
+		out = append(out, "add -net", h.dst.String())
 	}
-	if f.metric != 0 {
-		via += fmt.Sprint(" metric ", f.metric)
+	if h.isDefault() {
+		out = append(out, "default")
 	}
-	if outside {
-		return []string{host, via}
+	if h.via.IsValid() {
+		out = append(out, "gw", h.via.String())
 	}
-	return []string{via}
+	out = append(out, "dev", device)
+	if h.metric != 0 {
+		out = append(out, fmt.Sprint("metric ", h.metric))
+	}
+	return strings.Join(out, " ")
 }
 
 func ip(a netip.Addr) string {

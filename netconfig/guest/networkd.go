@@ -2,7 +2,6 @@ package guest
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,32 +13,40 @@ const (
 	networkdDir    = "/etc/systemd/network"
 	networkdOurs   = "10-sysctl-" // ours are this, the interface, and ".network"
 	networkdPreset = "/etc/systemd/system-preset/10-sysctl.preset"
+	networkdUnit   = "systemd-networkd.service"
 	whyNetworkd    = "network (systemd-networkd)"
 )
 
 // networkd writes a file for each interface and removes ours of interfaces that have gone, which is
 // all of them for a guest with another renderer.
-func (b *builder) networkd(g sysctl.Guest, n sysctl.GuestNetwork) {
-	want := map[string]bool{}
+func (b *builder) networkd(g sysctl.Guest, n sysctl.GuestNetwork, _ resolver) {
+	want := map[string]string{}
+	for i, nic := range n.NICs {
+		want[networkdOurs+nic.Name+".network"] = networkdFile(n, i, g.InitVersion)
+	}
+	files := networkdFiles(n, networkdOurs)
+	if g.Renderer == Netplan {
+		files = networkdFiles(b.network, "10-netplan-") // which it makes in /run
+	}
+	b.own(files, want)
 	if g.Renderer == Networkd {
-		for i, nic := range n.NICs {
-			name := path.Join(networkdDir, networkdOurs+nic.Name+".network")
-			want[name] = true
-			b.moveAside(nic.Name, path.Base(name))
-			b.write(name, networkdFile(n, i, g.InitVersion), whyNetworkd)
-		}
 		b.enableNetworkd()
+	} else {
+		b.removeOurs(whyNetworkd, networkdPreset)
 	}
-	isOurs := func(name string) bool {
-		return strings.HasPrefix(name, networkdOurs) && strings.HasSuffix(name, ".network")
-	}
-	for _, name := range regularFiles(b.tree, networkdDir, isOurs) {
-		if !want[name] && strings.HasPrefix(b.read(name), mark) {
-			b.remove(name, whyNetworkd)
-		}
-	}
-	if g.Renderer != Networkd && strings.HasPrefix(b.read(networkdPreset), mark) {
-		b.remove(networkdPreset, whyNetworkd)
+}
+
+// networkdFiles are networkd's own files. It takes the first one that matches an interface, and
+// only that: somebody else's for just our interfaces that comes before ours speaks against them.
+func networkdFiles(n sysctl.GuestNetwork, ours string) directory {
+	mine := named(n)
+	return directory{
+		path: networkdDir, why: whyNetworkd, mode: plain,
+		is: func(base string) bool { return strings.HasSuffix(base, ".network") },
+		foreign: func(base, content string) bool {
+			names := matchedNames(content)
+			return len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return !mine(name) || base >= ours+name+".network" })
+		},
 	}
 }
 
@@ -54,7 +61,8 @@ func networkdFile(n sysctl.GuestNetwork, i int, systemd string) string {
 	if nic.MTU != 0 {
 		out = append(out, "", "[Link]", fmt.Sprint("MTUBytes=", nic.MTU))
 	}
-	out = append(out, "", "[Network]", "DHCP=no", "LinkLocalAddressing=ipv6", "IPv6AcceptRA=no")
+	v4, v6 := families(n, i)
+	out = append(out, "", "[Network]", "DHCP="+networkdDHCP(v4, v6, v), "LinkLocalAddressing=ipv6", "IPv6AcceptRA="+yesNo(v6.dhcp() || v6.slaac()))
 	// Per address, as newer versions can, detection is off for good; the older setting leaves a
 	// random delay.
 	perAddress := v >= 243
@@ -67,44 +75,79 @@ func networkdFile(n sysctl.GuestNetwork, i int, systemd string) string {
 			out = append(out, "DuplicateAddressDetection=none")
 		}
 	}
-	v4, v6 := families(n, i)
 	for _, f := range []family{v4, v6} {
-		if f.gateway.IsValid() {
-			out = append(out, networkdRoute(f, v)...)
+		for _, h := range f.hops(true, v >= 243) {
+			out = append(out, networkdRoute(h)...)
 		}
 	}
-	return joinLines(out)
+	return joinLines(append(out, networkdClients(v4, v6, v)...))
 }
 
-func networkdRoute(f family, systemd int) []string {
-	route := []string{"", "[Route]", "Gateway=" + f.gateway.String()}
-	if f.metric != 0 {
-		route = append(route, fmt.Sprint("Metric=", f.metric))
+// networkdDHCP is the value of DHCP=, whose words were others before 219.
+func networkdDHCP(v4, v6 family, systemd int) string {
+	switch {
+	case v4.dhcp() && v6.dhcp() && systemd < 219:
+		return "both"
+	case v4.dhcp() && v6.dhcp():
+		return "yes"
+	case v4.dhcp() && systemd < 219:
+		return "v4"
+	case v4.dhcp():
+		return "ipv4"
+	case v6.dhcp() && systemd < 219:
+		return "v6"
+	case v6.dhcp():
+		return "ipv6"
+	}
+	return "no"
+}
+
+// networkdClients are the sections about what others tell the interface. DHCP's default route gets a
+// metric between those of static ones (families), instead of one that is worse than all.
+func networkdClients(v4, v6 family, systemd int) []string {
+	var out []string
+	if v4.dhcp() {
+		section := "[DHCPv4]"
+		if systemd < 243 {
+			section = "[DHCP]"
+		}
+		out = append(out, "", section, fmt.Sprint("RouteMetric=", v4.metric+10))
+	}
+	if systemd < 246 || !v6.dhcp() && !v6.slaac() {
+		return out // DHCPv6 only where routers advertise it
+	}
+	out = append(out, "", "[IPv6AcceptRA]")
+	if v6.dhcp() {
+		return append(out, "DHCPv6Client=always")
+	}
+	return append(out, "DHCPv6Client=no")
+}
+
+func networkdRoute(h hop) []string {
+	out := []string{"", "[Route]"}
+	if !h.isDefault() {
+		out = append(out, "Destination="+h.dst.String())
 	}
 	switch {
-	case f.gatewayAt() >= 0:
-		return route
-	case systemd >= 243:
-		return append(route, "GatewayOnLink=yes")
+	case h.via.IsValid():
+		out = append(out, "Gateway="+h.via.String())
+	case h.dst.Addr().Is4():
+		out = append(out, "Scope=link") // IPv6 has no such thing
 	}
-	// A route to the gateway itself does the same, and is known to all versions.
-	return append([]string{"", "[Route]", fmt.Sprintf("Destination=%s/%d", f.gateway, f.gateway.BitLen()), "Scope=link"}, route...)
+	if h.metric != 0 {
+		out = append(out, fmt.Sprint("Metric=", h.metric))
+	}
+	if h.onlink {
+		out = append(out, "GatewayOnLink=yes")
+	}
+	return out
 }
 
-// moveAside renames somebody else's file for just this interface that networkd would read
-// before ours: it takes the first file that matches, and only that.
-func (b *builder) moveAside(nic, ours string) {
-	others := regularFiles(b.tree, networkdDir, func(name string) bool {
-		return strings.HasSuffix(name, ".network") && name < ours
-	})
-	for _, name := range others {
-		content := b.read(name)
-		if strings.HasPrefix(content, mark) || !slices.Equal(matchedNames(content), []string{nic}) {
-			continue
-		}
-		b.write(name+".before-sysctl", content, whyNetworkd)
-		b.remove(name, whyNetworkd)
+func yesNo(b bool) string {
+	if b {
+		return "yes"
 	}
+	return "no"
 }
 
 // matchedNames returns the names in a .network file's [Match] section where names are all it matches by.

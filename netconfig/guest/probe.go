@@ -11,33 +11,85 @@ import (
 )
 
 // Probe finds out whose files configure the guest's network, from what is installed and enabled in
-// the tree, not from its name. The renderer is Ifupdown (dialects "0.6", "0.7", "0.8", "ng",
-// "busybox"), Networkd (no dialect) or None, which stands for everybody else too: then the evidence
-// says who. Evidence is "path: what was found", for people.
+// the tree, not from its name. It is None where nobody known here does: then the evidence says who.
+// Evidence is "path: what was found", for people.
 func Probe(t sysctl.Tree) (renderer, dialect string, evidence []string) {
 	if names := netplanFiles(t); len(names) > 0 {
-		return None, "", []string{names[0] + ": netplan configures the network, which is not written yet"}
+		return Netplan, "", []string{names[0] + ": netplan is installed, and has files"}
 	}
-	const unit = "systemd-networkd.service"
-	networkd := enabled(t, unit) && unitPath(t, unit) != ""
+	networkd := ""
+	if from := unitPath(t, networkdUnit); from != "" && enabled(t, networkdUnit) {
+		networkd = systemUnits + ": " + networkdUnit + " is enabled"
+	}
 	dialect, evidence = probeIfupdown(t)
-	if dialect != "" && networkd && !hasInterfaces(t) {
+	if dialect != "" && networkd != "" && !hasInterfaces(t) {
 		dialect = ""
 		evidence = []string{interfacesFile + ": names no interface but lo, and networkd is enabled"}
 	}
-	switch {
-	case dialect != "":
+	if dialect != "" {
 		return Ifupdown, dialect, evidence
-	case networkd:
-		return Networkd, "", append(evidence, systemUnits+": "+unit+" is enabled")
 	}
-	if other := probeOthers(t); other != "" {
-		return None, "", append(evidence, other)
-	}
-	if from := unitPath(t, unit); from != "" {
-		return Networkd, "", append(evidence, from+": is there, and nobody else configures the network")
+	for _, p := range []func(sysctl.Tree) (renderer, dialect, found string){
+		probeEnabled,
+		func(sysctl.Tree) (string, string, string) { return Networkd, "", networkd },
+		probeInstalled,
+	} {
+		if renderer, dialect, found := p(t); found != "" {
+			return renderer, dialect, append(evidence, found)
+		}
 	}
 	return None, "", append(evidence, "no program that configures the network was found")
+}
+
+// probeEnabled looks for who is to start at boot, before networkd is asked for: it leaves alone what
+// others have.
+func probeEnabled(t sysctl.Tree) (renderer, dialect, found string) {
+	nm := nmEnabled(t)
+	if to, err := t.Readlink(systemUnits + "/network.service"); err == nil && path.Base(to) == wickedUnit && unitPath(t, wickedUnit) != "" {
+		return IfcfgSUSE, "wicked", systemUnits + "/network.service: leads to " + wickedUnit
+	}
+	// Up to EL7 both are enabled, and the scripts are told to keep NetworkManager away. Later
+	// they are a leftover, unless somebody has enabled them.
+	if dialect, found := probeRedHat(t); dialect != "" {
+		isStart := func(name string) bool { return strings.HasPrefix(name, "S") && strings.HasSuffix(name, "network") }
+		if dialect != "el8" || nm == "" || linked(t, "/etc/rc.d", "rc[2345].d", isStart) {
+			return IfcfgRedHat, dialect, found
+		}
+	}
+	if nm != "" {
+		return NetworkManager, "", nm
+	}
+	const connman = "connman.service"
+	if enabled(t, connman) {
+		return None, "", systemUnits + ": " + connman + " is enabled, whose files are not written"
+	}
+	return "", "", ""
+}
+
+// probeInstalled looks for who would configure the network if it were enabled, or is enabled by being
+// there.
+func probeInstalled(t sysctl.Tree) (renderer, dialect, found string) {
+	isNetctl := func(name string) bool { return strings.HasPrefix(name, netctlUnit) }
+	if linked(t, systemUnits, "*.wants", isNetctl) && unitPath(t, netctlUnit+".service") != "" {
+		return Netctl, "", systemUnits + ": a profile of netctl is enabled"
+	}
+	for _, p := range []struct {
+		renderer string
+		probe    func(sysctl.Tree) (dialect, found string)
+	}{{IfcfgSUSE, probeSUSE}, {Netifrc, probeNetifrc}, {RcInet1, probeSlackware}} {
+		if dialect, found := p.probe(t); found != "" {
+			return p.renderer, dialect, found
+		}
+	}
+	if exists(t, runitServices) && exists(t, runitAll) {
+		return Runit, "", runitServices + ": runit, and nobody else configures the network"
+	}
+	for _, u := range []struct{ renderer, unit string }{{Networkd, networkdUnit}, {NetworkManager, nmUnit}, {Netctl, netctlUnit + ".service"}} {
+		if from := unitPath(t, u.unit); from != "" {
+			return u.renderer, "", from + ": is there, and nobody else configures the network"
+		}
+	}
+	return "", "", ""
 }
 
 // probeIfupdown returns the dialect of the program behind /sbin/ifup, "" where there is none or
@@ -108,22 +160,6 @@ func netplanFiles(t sysctl.Tree) []string {
 		return nil
 	}
 	return regularFiles(t, "/etc/netplan", func(name string) bool { return strings.HasSuffix(name, ".yaml") })
-}
-
-// probeOthers names a program that configures the network and whose files are not written yet.
-func probeOthers(t sysctl.Tree) string {
-	for _, unit := range []string{"NetworkManager.service", "wicked.service", "wickedd.service", "connman.service"} {
-		if enabled(t, unit) {
-			return systemUnits + ": " + unit + " is enabled, whose files are not written yet"
-		}
-	}
-	for _, name := range []string{"/etc/sysconfig/network-scripts/network-functions", "/etc/sysconfig/network/config",
-		"/etc/init.d/net.lo", "/etc/rc.d/rc.inet1"} {
-		if exists(t, name) {
-			return name + ": configures the network, and its files are not written yet"
-		}
-	}
-	return ""
 }
 
 // version is a dotted version; text is as found, "" where none was.
