@@ -15,9 +15,9 @@ type Boot struct {
 	Arch        string // of the guest: amd64, i386, …
 	IDMap       IDMap
 	Environment map[string]string
-	Memory      int64  // bytes, 0: no limit
-	CPUs        string // kernel list format, "": no limit
-	Processes   int64  // 0: no limit
+	Memory      int64    // bytes, 0: no limit
+	CPUs        string   // kernel list format, "": no limit
+	Processes   int64    // 0: no limit
 	Disks       []string // where in the guest the disks go that are handed over with the boot
 	NICs        []BootNIC
 	Settle      []string // command the post-stop hook runs; "": none

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 
@@ -23,6 +24,10 @@ func (m *Manager) SetConfig(ctx context.Context, name string, set map[string]*st
 
 func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[string]*string) ([]string, error) {
 	old, err := m.spec(ctx, inst)
+	if err != nil {
+		return nil, err
+	}
+	set, absent, err := dropAbsent(inst, set)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +56,40 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 		return nil, err
 	}
 	_, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC)
-	return live, err
+	return append(live, absent...), err
+}
+
+// dropAbsent takes what is to be unset and is not there out of set, and returns it: nothing of it has to take
+// effect. A key that does not exist is refused, as it is a slip of the pen; one that is set can be unset
+// whatever it is.
+func dropAbsent(inst sysctl.Instance, set map[string]*string) (rest map[string]*string, absent []string, err error) {
+	var bad sysctl.FieldErrors
+	rest = maps.Clone(set)
+	for _, key := range sortedKeys(set) {
+		if set[key] != nil || isSet(inst, key) {
+			continue
+		}
+		var fields sysctl.FieldErrors
+		if !strings.HasPrefix(key, "devices.") && errors.As(profiles.Check(map[string]string{key: ""}, nil), &fields) {
+			bad = append(bad, fields...)
+		}
+		delete(rest, key)
+		absent = append(absent, key)
+	}
+	return rest, absent, bad.Err()
+}
+
+// isSet reports whether an instance itself has a key, a device ("devices.NAME") or an option of one.
+func isSet(inst sysctl.Instance, key string) bool {
+	_, ok := inst.Config[key]
+	if rest, isDevice := strings.CutPrefix(key, "devices."); isDevice {
+		name, option, isOption := strings.Cut(rest, ".")
+		var device sysctl.Device
+		if device, ok = inst.Devices[name]; isOption {
+			_, ok = device[option]
+		}
+	}
+	return ok
 }
 
 // change applies sets and unsets to an instance's own keys and devices.

@@ -287,10 +287,17 @@ func (m *Manager) claimOnParent(ctx context.Context, n sysctl.NICSpec, nic *sysc
 	if err != nil {
 		return err
 	}
+	if n.Type == "bridged" && !p.Bridge {
+		bad.Add("devices."+n.Device+".nictype", "%s is no bridge: write \"macvlan\"", n.Parent)
+	}
 	for key, a := range map[string]string{"ipv4.address": n.IPv4, "ipv6.address": n.IPv6} {
 		addr, err := netip.ParseAddr(a)
 		if err != nil {
 			continue // "" and "none" are no addresses
+		}
+		if len(p.Subnets) == 0 {
+			bad.Add("devices."+n.Device+"."+key, "%s has no address on this host, so the subnet of %s is not known: give it one, or ask the LAN's DHCP server by naming none", n.Parent, addr)
+			continue
 		}
 		if _, ok := p.Subnet(addr); !ok {
 			bad.Add("devices."+n.Device+"."+key, "%s is in no subnet of %s (%v)", addr, n.Parent, p.Subnets)

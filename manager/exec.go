@@ -2,6 +2,9 @@ package manager
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"path"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -14,7 +17,11 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 // lock: a stop may end the command.
 func (m *Manager) Exec(ctx context.Context, name string, o ExecOptions) (int, error) {
 	status, err := m.exec(ctx, name, o)
-	return status, sysctl.Wrap(err, "exec %s", name)
+	verb := "exec"
+	if o.Login {
+		verb = "shell"
+	}
+	return status, sysctl.Wrap(err, "%s %s", verb, name)
 }
 
 func (m *Manager) exec(ctx context.Context, name string, o ExecOptions) (int, error) {
@@ -45,13 +52,16 @@ func (m *Manager) exec(ctx context.Context, name string, o ExecOptions) (int, er
 func (m *Manager) identity(state sysctl.State, inst sysctl.Instance, o ExecOptions, spec sysctl.Spec, cmd *sysctl.Command) error {
 	u := account{name: "root", home: "/root", shell: "/bin/sh"}
 	var lang string
-	if o.Login || o.Group != "" || (o.User != "" && o.User != "root" && o.User != "0") {
+	if o.Login || o.Cwd != "" || o.Group != "" || (o.User != "" && o.User != "root" && o.User != "0") {
 		t, err := m.Storage.OpenProcess(state.Init)
 		if err != nil {
 			return err
 		}
 		defer t.Close()
 		if u, err = lookup(t, o.User, o.Group); err != nil {
+			return err
+		}
+		if err := checkCwd(t, o.Cwd); err != nil {
 			return err
 		}
 		if o.Login {
@@ -75,6 +85,20 @@ func (m *Manager) identity(state sysctl.State, inst sysctl.Instance, o ExecOptio
 		cmd.Argv = []string{u.shell, "-l"}
 	}
 	return nil
+}
+
+// checkCwd refuses a directory that the user asked for and the guest has not: liblxc would go on in "/".
+func checkCwd(t sysctl.Tree, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if !path.IsAbs(dir) {
+		return sysctl.E(sysctl.Invalid, "directory %q must be absolute", dir)
+	}
+	if info, err := t.Stat(dir); errors.Is(err, fs.ErrNotExist) || (err == nil && !info.IsDir()) {
+		return sysctl.E(sysctl.NotFound, "the guest has no directory %q", dir)
+	}
+	return nil // what cannot be looked at from outside is the guest's to judge
 }
 
 // merge appends variables; a later one of the same name replaces the earlier.

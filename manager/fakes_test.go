@@ -34,6 +34,8 @@ type world struct {
 	uppers  map[int64]bool
 	layers  map[string]bool
 	staging int
+	swept   int
+	none    bool // the guest's network is the runtime's to set
 	links   map[string]bool
 	bridges map[string]bool
 	next    int
@@ -287,7 +289,7 @@ func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, 
 	return passwd(), nil
 }
 func (f fakeStorage) OpenProcess(sysctl.Process) (manager.OpenedTree, error) { return passwd(), nil }
-func (f fakeStorage) Sweep(context.Context) error                            { return nil }
+func (f fakeStorage) Sweep(context.Context) error                            { f.swept++; return nil }
 func (f fakeStorage) Probe(context.Context) []sysctl.Fact                    { return nil }
 
 type fakeNet struct{ *world }
@@ -335,7 +337,11 @@ func (f fakeNet) Probe(context.Context) []sysctl.Fact              { return []sy
 type fakeGuests struct{ *world }
 
 func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
-	return sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}, f.hit("detect", func() error { return nil })
+	g := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
+	if f.none {
+		g.Renderer = "none"
+	}
+	return g, f.hit("detect", func() error { return nil })
 }
 func (f fakeGuests) Prepare(sysctl.Tree, sysctl.Guest) ([]sysctl.Change, error) {
 	return []sysctl.Change{{Path: "/etc/machine-id"}}, f.hit("prepare", func() error { return nil })

@@ -52,6 +52,9 @@ func (m *Manager) buildImage(ctx context.Context, name string, p sysctl.Progress
 // addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
 // in a container, sealed and recorded. On failure nothing is left.
 func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(dir string) (string, error)) (sysctl.Image, error) {
+	if err := m.Storage.Sweep(ctx); err != nil { // room first: a maker that was killed has left its tree
+		return image, err
+	}
 	s, err := m.Storage.Stage(ctx)
 	if err != nil {
 		return image, sysctl.Wrap(err, "staging")

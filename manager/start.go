@@ -140,6 +140,9 @@ func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance, spec s
 		if err := m.addresses(ctx, n, s, &nic); err != nil {
 			return g, err
 		}
+		if !configuresItself(inst.Guest) {
+			nic.Method4, nic.Method6 = "", "" // nobody in the guest asks; its kernel still hears routers
+		}
 		g.NICs = append(g.NICs, nic)
 	}
 	return g, nil
@@ -249,6 +252,7 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	if err := m.limits(&b, spec); err != nil {
 		return b, err
 	}
+	var seen gateways
 	for i, n := range spec.NICs {
 		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
 		if n.Type == "macvlan" {
@@ -266,16 +270,36 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 				nic.MTU = network.MTU
 			}
 		}
-		if !inst.Guest.Known() || inst.Guest.Renderer == "" || inst.Guest.Renderer == "none" {
+		if !configuresItself(inst.Guest) {
 			var g sysctl.GuestNIC
 			if err := m.addresses(ctx, claimed, n, &g); err != nil {
 				return b, err
 			}
 			nic.Addresses, nic.Gateway4, nic.Gateway6 = g.Addresses, g.Gateway4, g.Gateway6
+			seen.keepFirst(&nic)
 		}
 		b.NICs = append(b.NICs, nic)
 	}
 	return b, nil
+}
+
+// gateways are the families that have a default route already. Of those that liblxc sets, it can give only one
+// of each: it knows no metrics, and the kernel refuses the second ("File exists"). The first NIC's is kept.
+type gateways struct{ v4, v6 bool }
+
+func (s *gateways) keepFirst(nic *sysctl.BootNIC) {
+	if s.v4 {
+		nic.Gateway4 = netip.Addr{}
+	}
+	if s.v6 {
+		nic.Gateway6 = netip.Addr{}
+	}
+	s.v4, s.v6 = s.v4 || nic.Gateway4.IsValid(), s.v6 || nic.Gateway6.IsValid()
+}
+
+// configuresItself reports whether the guest's own files set its addresses; else the runtime does.
+func configuresItself(g sysctl.Guest) bool {
+	return g.Known() && g.Renderer != "" && g.Renderer != "none"
 }
 
 func nicOf(inst sysctl.Instance, device string) sysctl.NIC {

@@ -81,6 +81,9 @@ func (m *Manager) console(ctx context.Context, name string, o ConsoleOptions) er
 		return err
 	}
 	pty, err := m.Runtime.OpenConsole(inst.ID)
+	if sysctl.KindOf(err) == sysctl.Busy {
+		return sysctl.E(sysctl.Busy, "%w", err).WithHint("sysctl console --log %s", name)
+	}
 	if err != nil {
 		return err
 	}

@@ -262,6 +262,13 @@ func TestSetConfig(t *testing.T) {
 	}
 	_, err = h.SetConfig(ctx, "web1", map[string]*string{"security.privileged": text("true")})
 	kind(t, err, sysctl.Invalid)
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.memroy": nil})
+	kind(t, err, sysctl.Invalid)
+	absent := []string{"devices.none", "devices.none.mtu", "security.privileged"}
+	live, err = h.SetConfig(ctx, "web1", map[string]*string{absent[0]: nil, absent[1]: nil, absent[2]: nil})
+	if err != nil || !reflect.DeepEqual(live, absent) {
+		t.Errorf("unset of what is not set: in force %v, %v", live, err)
+	}
 	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.memory": nil})
 	kind(t, err, "")
 	if b := h.w.running[1].boot; b.Memory != 0 {
@@ -306,7 +313,7 @@ func TestExecIdentity(t *testing.T) {
 	}{
 		{manager.ExecOptions{Argv: []string{"id"}}, "0 0 [] /root id PATH="},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "bob"}, "1000 1000 [27 4] /home/bob id PATH="},
-		{manager.ExecOptions{Argv: []string{"id"}, User: "1000", Group: "adm", Cwd: "/srv"}, "1000 4 [27 4] /srv id PATH="},
+		{manager.ExecOptions{Argv: []string{"id"}, User: "1000", Group: "adm", Cwd: "/etc"}, "1000 4 [27 4] /etc id PATH="},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "4242"}, "4242 4242 [] / id PATH="},
 		{manager.ExecOptions{Login: true}, "LANG=de_DE.UTF-8"},
 		{manager.ExecOptions{Login: true}, "/bin/bash -l"},
@@ -323,6 +330,10 @@ func TestExecIdentity(t *testing.T) {
 	}
 	_, err = h.Exec(t.Context(), "web1", manager.ExecOptions{Argv: []string{"id"}, User: "nobody-here"})
 	kind(t, err, sysctl.NotFound)
+	_, err = h.Exec(t.Context(), "web1", manager.ExecOptions{Argv: []string{"id"}, Cwd: "/nope"})
+	kind(t, err, sysctl.NotFound)
+	_, err = h.Exec(t.Context(), "web1", manager.ExecOptions{Argv: []string{"id"}, Cwd: "etc"})
+	kind(t, err, sysctl.Invalid)
 	_, err = h.Exec(t.Context(), "nope", manager.ExecOptions{Argv: []string{"id"}})
 	kind(t, err, sysctl.NotFound)
 	kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{}), "")
@@ -408,6 +419,29 @@ func TestRemoveAll(t *testing.T) {
 	}
 }
 
+// Where liblxc sets the addresses it can give one default route of each family only.
+func TestOneGatewayFromTheRuntime(t *testing.T) {
+	h := newHouse(t)
+	h.w.none = true
+	second := map[string]sysctl.Device{"eth1": {"type": "nic", "network": "sysbr0", "hwaddr": "00:16:3e:00:00:99"}}
+	if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1", Devices: second, Start: true}); err != nil {
+		t.Fatal(err)
+	}
+	nics := h.w.running[1].boot.NICs
+	if len(nics) != 2 || !nics[0].Gateway4.IsValid() || nics[1].Gateway4.IsValid() || nics[1].Gateway6.IsValid() || len(nics[1].Addresses) == 0 {
+		t.Errorf("boot NICs = %+v", nics)
+	}
+}
+
+// What a killed build has left must not take the room of the next one until the host boots.
+func TestBuildSweepsFirst(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	if h.w.swept != 1 {
+		t.Errorf("swept %d times", h.w.swept)
+	}
+}
+
 // On an interface of the host an instance has the address its old server had, or asks the LAN.
 func TestLAN(t *testing.T) {
 	h := newHouse(t)
@@ -432,7 +466,12 @@ func TestLAN(t *testing.T) {
 	if g := h.w.network.NICs[0]; g.Method4 != sysctl.MethodDHCP || len(g.Addresses) != 0 {
 		t.Errorf("guest NIC = %+v", g)
 	}
-	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:nope"})
+	dev := map[string]sysctl.Device{"lan": {"type": "nic", "nictype": "bridged", "parent": "eth9"}}
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Devices: dev})
+	if kind(t, err, sysctl.Invalid); err == nil || !strings.Contains(err.Error(), "eth9 is no bridge") {
+		t.Errorf("bridged on a network card: %v", err)
+	}
+	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:nope"})
 	kind(t, err, sysctl.Invalid)
 	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:eth9", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}})
 	kind(t, err, sysctl.Invalid)

@@ -24,7 +24,7 @@ func Parent(ctx context.Context, name string) (sysctl.Parent, error) {
 	if err != nil {
 		return sysctl.Parent{}, sysctl.Wrap(err, "interface %s", name)
 	}
-	p := sysctl.Parent{Bridge: link.Type() == "bridge"}
+	p := sysctl.Parent{Bridge: link.Type() == "bridge" || link.Type() == "openvswitch"}
 	addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
 		return p, sysctl.Wrap(err, "addresses of %s", name)

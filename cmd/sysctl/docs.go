@@ -107,7 +107,7 @@ the chain of causes. Nothing else looks at an error's text: what it is, is its k
   may therefore be either; our own failure prints a line that begins with "sysctl: ".
 - check exits with 8 where instances cannot run, and with 0 where there are only warnings.
 - The first SIGINT, SIGTERM or SIGHUP cancels what is being done and undoes it; the second ends the process at
-  once. Both lead to 130.
+  once, unless it comes within half a second and so is an echo of the first. Both lead to 130.
 - What is handed on to the system's own sysctl has that one's statuses. Where there is none, the status is 8, or
   2 for a slip of the pen in one of our verbs.
 `)

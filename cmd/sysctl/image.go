@@ -96,7 +96,7 @@ func (a *app) imageImportCmd() *cobra.Command {
 		Short: "make an image from a tarball or a directory",
 		Long: `Makes an image from the root filesystem in a tarball (plain, gz, xz, zst or bz2) or a directory. The system in it is
 detected. Members that lead out of the tree, or more of them than --max-size has room for, are refused, and then
-nothing of the import is left.`,
+nothing of the import is left. An alias that another image has moves to the new one.`,
 		Example: `  sysctl image import rootfs.tar.gz --alias mybox
   sysctl image import /srv/oldroot --alias oldroot`,
 		Args: takes(1, 1),

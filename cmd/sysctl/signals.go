@@ -5,11 +5,16 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
-// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels. The second one ends the
-// process at once, with the terminal restored. Signals that were ignored when we were started (nohup, a
-// job in the background) stay ignored.
+// echo is how soon after the first a signal is still that one: timeout(1) and sudo send what they pass on twice, to us
+// and to our process group, and a key that is held down repeats.
+const echo = 500 * time.Millisecond
+
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels. The second one, where it is
+// no echo of the first, ends the process at once, with the terminal restored. Signals that were ignored when we
+// were started (nohup, a job in the background) stay ignored.
 func (a *app) interruptible(ctx context.Context, undoes bool) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	caught := make(chan os.Signal, 2)
@@ -29,11 +34,17 @@ func (a *app) interruptible(ctx context.Context, undoes bool) (context.Context, 
 			a.note("sysctl: interrupted, undoing…")
 		}
 		cancel()
-		select {
-		case <-caught:
-			a.tty.restore()
-			os.Exit(codeOf(context.Canceled))
-		case <-done:
+		for first := time.Now(); ; {
+			select {
+			case <-caught:
+				if time.Since(first) < echo {
+					continue
+				}
+				a.tty.restore()
+				os.Exit(codeOf(context.Canceled))
+			case <-done:
+				return
+			}
 		}
 	}()
 	return ctx, func() {

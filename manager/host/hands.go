@@ -106,7 +106,7 @@ func (guests) Detect(t sysctl.Tree) (sysctl.Guest, error) {
 }
 
 func (guests) Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error) {
-	changes, _, err := templates.Prepare(t, g)
+	changes, _, err := templates.Prepare(t, g, templates.PrepareOptions{})
 	return changes, err
 }
 

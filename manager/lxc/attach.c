@@ -1,11 +1,26 @@
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 #include <lxc/attach_options.h>
 #include <lxc/lxccontainer.h>
 
 #include "attach.h"
+
+/* run is what the attached process does: as lxc_attach_run_command, but it says why it cannot, which liblxc only
+ * logs. */
+static int run(void *payload)
+{
+	lxc_attach_command_t *c = payload;
+
+	execvp(c->program, c->argv);
+	int status = errno == ENOENT ? 127 : 126;
+	dprintf(STDERR_FILENO, "sysctl: %s: %s\n", c->program, strerror(errno));
+	return status;
+}
 
 /* See attach.go. Returns the pid of the attached process, a child of the caller, or -1. */
 pid_t sysctl_attach(const char *name, const char *lxcpath, char **argv, char **env, char *cwd,
@@ -32,7 +47,7 @@ pid_t sysctl_attach(const char *name, const char *lxcpath, char **argv, char **e
 
 	lxc_attach_command_t command = {.program = argv[0], .argv = argv};
 	pid_t pid = -1;
-	if (c->attach(c, lxc_attach_run_command, &command, &o, &pid) < 0)
+	if (c->attach(c, run, &command, &o, &pid) < 0)
 		pid = -1;
 	lxc_container_put(c);
 	return pid;

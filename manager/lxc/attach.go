@@ -76,7 +76,7 @@ func (rt *Runtime) attach(id int64, c sysctl.Command) (int, error) {
 		if s := rt.State(id); s.Init.PID == 0 {
 			return 0, sysctl.E(sysctl.Conflict, "it is not running any more")
 		}
-		return 0, sysctl.E(sysctl.Internal, "liblxc could not attach").WithHint("sysctl logs %d", id)
+		return 0, sysctl.E(sysctl.Internal, "liblxc could not attach")
 	}
 	return int(pid), nil
 }

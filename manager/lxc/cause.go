@@ -15,7 +15,7 @@ var causes = [...]struct {
 	hint string
 }{
 	{"No such file or directory - Failed to exec \"/sbin/init\"", sysctl.Unsupported, "the guest has no /sbin/init that can run here", ""},
-	{"Failed to exec", sysctl.Unsupported, "the guest's init cannot be executed", ""},
+	{"Failed to exec \"", sysctl.Unsupported, "the guest's init cannot be executed", ""},
 	{"newuidmap", sysctl.Unsupported, "the id mapping could not be set up", "sysctl check"},
 	{"Failed to create network device", sysctl.Internal, "a network interface could not be created", "sysctl check"},
 	{"Failed to attach", sysctl.Internal, "a network interface could not be attached to its bridge", "sysctl network list"},

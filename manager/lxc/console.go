@@ -18,7 +18,7 @@ func (rt *Runtime) OpenConsole(id int64) (*os.File, error) {
 	defer c.Release()
 	fd, err := c.ConsoleFd(0)
 	if err != nil || fd < 0 {
-		return nil, sysctl.E(sysctl.Busy, "the console is in use by somebody else").WithHint("sysctl console --log NAME")
+		return nil, sysctl.E(sysctl.Busy, "the console is in use by somebody else")
 	}
 	unix.CloseOnExec(fd)
 	return os.NewFile(uintptr(fd), "console"), nil

@@ -1,7 +1,9 @@
 package lxc
 
 import (
+	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"sort"
 	"strconv"
 	"strings"
@@ -142,7 +144,7 @@ func (r *rendering) nic(i int, n sysctl.BootNIC) {
 	}
 	for _, a := range n.Addresses {
 		if a.Addr().Is4() {
-			r.add(k+"ipv4.address", a.String())
+			r.add(k+"ipv4.address", a.String()+broadcast(a))
 		} else {
 			r.add(k+"ipv6.address", a.String())
 		}
@@ -153,6 +155,18 @@ func (r *rendering) nic(i int, n sysctl.BootNIC) {
 	if n.Gateway6.IsValid() {
 		r.add(k+"ipv6.gateway", n.Gateway6.String())
 	}
+}
+
+// broadcast is the second word of an address: the one liblxc 5.0 computes by itself lacks the network's bits
+// (0.0.0.255). A /31 and a /32 have none.
+func broadcast(p netip.Prefix) string {
+	if p.Bits() > 30 {
+		return ""
+	}
+	b := p.Addr().As4()
+	n := binary.BigEndian.Uint32(b[:]) | ^uint32(0)>>p.Bits()
+	binary.BigEndian.PutUint32(b[:], n)
+	return " " + netip.AddrFrom4(b).String()
 }
 
 const hookPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

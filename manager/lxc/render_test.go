@@ -74,6 +74,9 @@ lxc sysctl-1 20261120184818.721 ERROR    sync - ../src/lxc/sync.c:sync_wait:34 -
 	if err := rt.cause(1, "start: No space left on device"); sysctl.KindOf(err) != sysctl.NoSpace {
 		t.Errorf("cause = %v", err)
 	}
+	if err := rt.cause(1, "Failed to exec command"); strings.Contains(err.Error(), "init") { // ovs-vsctl, for one
+		t.Errorf("cause = %v", err)
+	}
 	if err := rt.cause(1, "who knows"); !strings.Contains(err.Error(), "who knows") {
 		t.Errorf("cause = %v", err)
 	}
@@ -90,6 +93,35 @@ func TestAlive(t *testing.T) {
 	}
 	if alive(sysctl.Process{}) {
 		t.Error("no process is alive")
+	}
+}
+
+func TestBroadcast(t *testing.T) {
+	for prefix, want := range map[string]string{"10.1.2.3/24": " 10.1.2.255", "10.1.2.3/8": " 10.255.255.255", "10.1.2.3/30": " 10.1.2.3", "10.1.2.3/31": "", "10.1.2.3/32": ""} {
+		if got := broadcast(netip.MustParsePrefix(prefix)); got != want {
+			t.Errorf("%s: %q, want %q", prefix, got, want)
+		}
+	}
+}
+
+// A run whose run directory was wiped is known by its cgroups: the next start would stumble over them.
+func TestClearFindsCgroups(t *testing.T) {
+	root := t.TempDir()
+	rt := &Runtime{paths: Paths{Run: t.TempDir(), Cgroup: "sysctl"}, cgroups: hierarchies{all: []string{root}}}
+	if err := os.MkdirAll(filepath.Join(rt.paths.Run, "lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(root, rt.paths.MonitorCgroup(1))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := rt.Clear(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(root, rt.paths.InstanceCgroup(1))); !os.IsNotExist(err) {
+			t.Errorf("the cgroup is still there: %v", err)
+		}
 	}
 }
 

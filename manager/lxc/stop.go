@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -108,9 +109,10 @@ func (rt *Runtime) Leave() error {
 // host: cgroups and run directory. The host ends of its NICs go with its network namespace, for which the
 // kernel needs a moment more (cleanup_net); nobody has to wait for it, as every run has links of its own names. It does itself what liblxc's monitor would do,
 // because on cgroup v1 the monitor needs half a second for it (it moves itself into a pivot cgroup of
-// every hierarchy, an RCU grace period each). Idempotent; absent is success.
+// every hierarchy, an RCU grace period each). A run whose directory was wiped is still known by its cgroups.
+// Idempotent; absent is success.
 func (rt *Runtime) Clear(ctx context.Context, id int64) error {
-	if _, err := os.Lstat(rt.paths.Dir(id)); errors.Is(err, os.ErrNotExist) {
+	if !rt.leftovers(id) {
 		return nil
 	}
 	if err := rt.Settled(id); err != nil {
@@ -126,6 +128,17 @@ func (rt *Runtime) Clear(ctx context.Context, id int64) error {
 		return err
 	}
 	return os.RemoveAll(rt.paths.Dir(id))
+}
+
+// leftovers reports whether a run has left its directory or a cgroup.
+func (rt *Runtime) leftovers(id int64) bool {
+	exists := func(path string) bool {
+		_, err := os.Lstat(path)
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	return exists(rt.paths.Dir(id)) || slices.ContainsFunc(rt.cgroups.all, func(h string) bool {
+		return exists(filepath.Join(h, rt.paths.InstanceCgroup(id)))
+	})
 }
 
 // end kills every process of an instance, at once and together, and returns when none is left: guest,
