@@ -1,46 +1,66 @@
 package templates
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"maps"
+	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sysctl-os/sysctl"
 )
 
 // BuildOptions says how a template is built.
 type BuildOptions struct {
-	Arch     string // Debian's name; "" = this host's
-	Mirror   string // URL of the package archive; "" = the bootstrap tool's default
+	Arch   string // Debian's name; "" = this host's
+	Mirror string // URL of the package archive for bootstrap tools; "" = the one in Mirrors, the recipe's, the tool's default
+
+	// Mirrors is where to get things instead: by a template's name or a distribution's id ("debian12", "debian") the URL
+	// of the package archive for bootstrap tools, by a host's name ("docker.io", "images.example:8443") the URL
+	// that stands for everything on that registry or server.
+	Mirrors map[string]string
+
+	Set     map[string]string // values of the recipe's variables
+	Offline bool              // use no network: what is in Cache, and file URLs
+	Cache   string            // directory for downloads, made where it is missing; "" = a temporary one
+	MaxSize int64             // bytes of the tree and of each download; 0 = DefaultMaxSize
+
+	// Run runs script, for /bin/sh, as root with a network in an instance of its own whose root filesystem is dir:
+	// so packages are installed by the guest's own tools. nil: nothing is installed into what a source gives, and a
+	// source without an init is none.
+	Run func(ctx context.Context, dir, script string) error
+
 	Progress sysctl.Progress
-	Log      io.Writer // gets all the tool's output; nil: nobody does
+	Log      io.Writer // gets all the tools' output, and why a source did not work; nil: nobody does
 }
 
 // Build makes the base system of the template ref in dir, an existing empty directory, and says in one line what it
-// was made with. The bootstrap tool runs as a child in process and mount namespaces of its own: when ctx ends,
-// or this process dies, all its processes and mounts are gone. Identity and the tree's preparation for a container
-// are left to Prepare.
+// was made with. The recipe's sources are tried in order; the first that works is used. Tools run as children in process
+// and mount namespaces of their own: when ctx ends, or this process dies, all their processes and mounts are gone.
+// Identity and the tree's preparation for a container are left to Prepare.
 //
-// Errors: those of Find; Invalid (architecture, mirror), Conflict (dir not empty), Permission (no root), Unsupported
-// (no bootstrap tool), Unavailable (the tool failed; its last lines are in the message), NoSpace, Canceled. After an
+// Errors: those of Find; Invalid (architecture, mirror, variables), Conflict (dir not empty), Permission (no root), NoSpace,
+// Canceled, and where no source works why each did not: its own kind where that is the same for all, else Unavailable.
+// Among them are Unsupported (no bootstrap tool) and Unavailable (a tool failed, no answer, wrong content). After an
 // error dir holds a part of the tree: removing it is the caller's, and so is making a whole one durable.
 func (c *Catalogue) Build(ctx context.Context, ref, dir string, o BuildOptions) (source string, err error) {
-	e, err := c.find(ref)
+	e, r, err := c.find(ref)
 	if err != nil {
 		return "", err
 	}
-	r := e.recipe
-	if o.Arch == "" {
-		o.Arch = hostArch()
+	o.Arch = cmp.Or(o.Arch, hostArch())
+	if r, err = r.set(o.Set, e.data); err != nil {
+		return "", sysctl.Wrap(err, "build %s", e.name)
 	}
 	if err := checkBuild(r, o); err != nil {
 		return "", err
@@ -49,20 +69,30 @@ func (c *Catalogue) Build(ctx context.Context, ref, dir string, o BuildOptions) 
 		return "", sysctl.Wrap(err, "build %s", r.Name)
 	}
 	if os.Geteuid() != 0 {
-		return "", sysctl.E(sysctl.Permission, "build %s: a bootstrap tool needs root", r.Name).WithHint("run the command with sudo")
+		return "", sysctl.E(sysctl.Permission, "build %s: a root filesystem has files of many owners: that needs root", r.Name).WithHint("run the command with sudo")
 	}
-	s, program, err := pickSource(r)
+	cache, done, err := openCache(o.Cache)
 	if err != nil {
-		return "", err
-	}
-	run := toolRun{program: program, args: bootstrapArgs(path.Base(program), s, r, dir, o), progress: o.Progress, log: o.Log}
-	if err := run.run(ctx); err != nil {
 		return "", sysctl.Wrap(err, "build %s", r.Name)
 	}
-	if err := tidy(dir, r.Files); err != nil {
-		return "", classify(ctx, err, "build "+r.Name, dir)
+	defer done()
+	b := &build{BuildOptions: o, recipe: r, dir: dir, cache: cache, client: newClient(newTransport(silence, o.Offline)), quiet: silence}
+	defer b.client.CloseIdleConnections()
+	source, err = b.firstThatWorks(ctx)
+	if err != nil {
+		return "", sysctl.Wrap(err, "build %s", r.Name)
 	}
-	return fmt.Sprintf("%s %s (%s)", path.Base(program), s.Suite, o.Arch), nil
+	return source, nil
+}
+
+// build is one template being built.
+type build struct {
+	BuildOptions
+	recipe recipe // with its variables' values
+	dir    string
+	cache  *cache
+	client *http.Client
+	quiet  time.Duration // how long a server may say nothing
 }
 
 // checkBuild reports options that the template cannot be built with.
@@ -70,9 +100,21 @@ func checkBuild(r recipe, o BuildOptions) error {
 	if !slices.Contains(r.OS.Arch, o.Arch) {
 		return sysctl.E(sysctl.Invalid, "template %q is not made for %s: %s", r.Name, o.Arch, strings.Join(r.OS.Arch, ", "))
 	}
-	u, err := url.Parse(o.Mirror)
-	if o.Mirror != "" && (err != nil || !slices.Contains([]string{"http", "https", "file"}, u.Scheme) || strings.ContainsAny(o.Mirror, " \t\n")) {
-		return sysctl.E(sysctl.Invalid, "mirror %q is not an http, https or file URL", o.Mirror)
+	if err := checkMirror("mirror", o.Mirror); o.Mirror != "" && err != nil {
+		return err
+	}
+	for _, of := range slices.Sorted(maps.Keys(o.Mirrors)) {
+		if err := checkMirror("mirror of "+of, o.Mirrors[of]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkMirror(what, mirror string) error {
+	u, err := url.Parse(mirror)
+	if err != nil || !slices.Contains([]string{"http", "https", "file"}, u.Scheme) || strings.ContainsAny(mirror, " \t\n") {
+		return sysctl.E(sysctl.Invalid, "%s: %q is not an http, https or file URL", what, mirror)
 	}
 	return nil
 }
@@ -90,119 +132,136 @@ func hostArch() string {
 	return runtime.GOARCH
 }
 
-// pickSource returns the first source whose tool is installed, and the tool's path.
-func pickSource(r recipe) (recipeSource, string, error) {
-	for _, s := range r.Source {
-		tools := bootstrapTools()
-		if s.Tool != "" {
-			tools = []string{s.Tool}
+// firstThatWorks tries the sources that are for this architecture.
+func (b *build) firstThatWorks(ctx context.Context) (string, error) {
+	var tried []failure
+	for _, s := range b.recipe.Source {
+		if len(s.Arch) > 0 && !slices.Contains(s.Arch, b.Arch) {
+			continue
 		}
-		for _, t := range tools {
-			if program, err := exec.LookPath(t); err == nil {
-				return s, program, nil
+		if len(tried) > 0 {
+			last := tried[len(tried)-1]
+			b.say("%s does not work, trying %s: %v", last.source, s.name(), last.err)
+			if err := clearDir(b.dir); err != nil {
+				return "", err
 			}
 		}
+		what, err := b.try(ctx, s)
+		if err == nil {
+			return what, nil
+		}
+		err = classify(ctx, err, s.name(), b.dir)
+		if kind := sysctl.KindOf(err); kind == sysctl.Canceled || kind == sysctl.NoSpace {
+			return "", err
+		}
+		tried = append(tried, failure{s.name(), err})
 	}
-	return recipeSource{}, "", sysctl.E(sysctl.Unsupported, "build %s: no %s on this host", r.Name, strings.Join(bootstrapTools(), " or ")).
-		WithHint("apt-get install mmdebstrap")
+	return "", failed(tried, b.Arch)
 }
 
-// bootstrapTools are the tools that make a Debian tree, the faster first.
-func bootstrapTools() []string { return []string{"mmdebstrap", "debootstrap"} }
-
-// bootstrapArgs are the tool's arguments.
-func bootstrapArgs(tool string, s recipeSource, r recipe, dir string, o BuildOptions) []string {
-	var args []string
-	if s.Variant != "" {
-		args = append(args, "--variant="+s.Variant)
-	}
-	if len(s.Components) > 0 {
-		args = append(args, "--components="+strings.Join(s.Components, ","))
-	}
-	if len(r.Packages.Install) > 0 {
-		args = append(args, "--include="+strings.Join(r.Packages.Install, ","))
-	}
-	if tool == "mmdebstrap" {
-		args = append(args, "--mode=root", "--format=directory", "--architectures="+o.Arch)
-	} else {
-		args = append(args, "--arch="+o.Arch)
-	}
-	args = append(args, s.Suite, dir)
-	if o.Mirror != "" {
-		args = append(args, o.Mirror)
-	}
-	return args
+// failure is why a source did not work.
+type failure struct {
+	source string
+	err    error
 }
 
-// tidy takes out of a new tree what belongs to the moment or the host it was made on, and writes the recipe's files.
-func tidy(dir string, files []recipeFile) error {
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
+// failed is the error of all that was tried.
+func failed(tried []failure, arch string) error {
+	switch len(tried) {
+	case 0:
+		return sysctl.E(sysctl.Unsupported, "no source is for %s", arch)
+	case 1:
+		return tried[0].err
 	}
-	root, err := os.OpenRoot(dir)
+	kind, hint, lines := sysctl.KindOf(tried[0].err), "", []string{}
+	for _, f := range tried {
+		if sysctl.KindOf(f.err) != kind {
+			kind = sysctl.Unavailable
+		}
+		hint = cmp.Or(hint, sysctl.HintOf(f.err))
+		lines = append(lines, f.err.Error())
+	}
+	return sysctl.E(kind, "none of %d sources works: %s", len(tried), strings.Join(lines, "; ")).WithHint("%s", hint)
+}
+
+// say tells what is going on.
+func (b *build) say(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	b.Progress.Report(line, 0, 0)
+	if b.Log != nil {
+		_, _ = io.WriteString(b.Log, line+"\n") // a log that fails stops nothing
+	}
+}
+
+// clearDir removes what is in the directory at the host path dir.
+func clearDir(dir string) error {
+	root, err := openRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
-	for _, full := range []string{"dev", "run", "tmp", "var/lib/apt/lists", "var/cache/apt", "var/log/apt"} {
-		if err := empty(root, full); err != nil {
-			return err
-		}
-	}
-	for _, log := range []string{"dpkg.log", "bootstrap.log", "alternatives.log"} {
-		if err := root.RemoveAll("var/log/" + log); err != nil {
-			return err
-		}
-	}
-	// The host's name, and how the host finds names.
-	if err := root.RemoveAll("etc/hostname"); err != nil {
-		return err
-	}
-	own := append([]recipeFile{{Path: "/etc/resolv.conf"}}, files...)
-	for _, f := range own {
-		if err := writeFile(root, f); err != nil {
-			return sysctl.Wrap(err, "write %s", f.Path)
-		}
-	}
-	return nil
+	defer unix.Close(root)
+	return empty(root, ".")
 }
 
-// empty removes what is in a directory; absent is success.
-func empty(root *os.Root, name string) error {
-	d, err := root.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// try makes the tree from one source and puts into it what the recipe wants.
+func (b *build) try(ctx context.Context, s recipeSource) (what string, err error) {
+	switch s.Type {
+	case "bootstrap":
+		what, err = b.bootstrap(ctx, s)
+	case "tar":
+		what, err = b.tar(ctx, s)
+	case "dir":
+		what, err = b.directory(ctx, s)
+	case "oci":
+		what, err = b.oci(ctx, s)
+	case "simplestreams":
+		what, err = b.streams(ctx, s)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
-	names, err := d.Readdirnames(-1)
-	if cerr := d.Close(); err == nil {
-		err = cerr
+	note, err := b.install(ctx, s)
+	if err != nil {
+		return "", err
 	}
-	for _, n := range names {
-		if err := root.RemoveAll(path.Join(name, n)); err != nil {
-			return err
-		}
-	}
-	return err
+	return what + note, tidy(ctx, b.dir, b.recipe.Files)
 }
 
-// writeFile writes one of a recipe's files in place of whatever is there.
-func writeFile(root *os.Root, f recipeFile) error {
-	perm, err := f.perm()
+// unpackOptions are the options for what a source gives.
+func (b *build) unpackOptions() UnpackOptions {
+	return UnpackOptions{MaxSize: b.MaxSize, Progress: b.Progress}
+}
+
+// maxDownload is how many bytes one download may have.
+func (b *build) maxDownload() int64 {
+	if b.MaxSize > 0 {
+		return b.MaxSize
+	}
+	return DefaultMaxSize
+}
+
+// name is the source for people.
+func (s recipeSource) name() string {
+	of := cmp.Or(s.Suite, s.Release, s.Path, s.Ref, s.Image, redacted(s.URL))
+	return s.Type + " " + of
+}
+
+// hasInit reports whether the tree at dir has something to be process 1.
+func hasInit(dir string) (bool, error) {
+	root, err := openRoot(dir)
 	if err != nil {
-		return err
+		return false, err
 	}
-	name := strings.TrimPrefix(f.Path, "/")
-	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
-		return err
+	defer unix.Close(root)
+	var errs error
+	for _, name := range []string{"sbin/init", "usr/sbin/init", "lib/systemd/systemd", "usr/lib/systemd/systemd", "bin/init"} {
+		fd, err := openat(root, name, unix.O_PATH, inRoot)
+		if err == nil {
+			return true, unix.Close(fd)
+		}
+		if unlessAbsent(err) != nil {
+			errs = errors.Join(errs, err)
+		}
 	}
-	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := root.WriteFile(name, []byte(f.Content), perm); err != nil {
-		return err
-	}
-	return root.Chmod(name, perm)
+	return false, errs
 }

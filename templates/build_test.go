@@ -136,7 +136,7 @@ func TestBuildFails(t *testing.T) {
 		kind         sysctl.Kind
 		want         string
 	}{
-		{"with errors among noise", "echo noise; echo 'E: Failed to fetch InRelease' >&2; for i in 1 2 3; do echo more; done; exit 25", sysctl.Unavailable, "build mine: mmdebstrap: exit status 25: E: Failed to fetch InRelease"},
+		{"with errors among noise", "echo noise; echo 'E: Failed to fetch InRelease' >&2; for i in 1 2 3; do echo more; done; exit 25", sysctl.Unavailable, "build mine: bootstrap bookworm: mmdebstrap: exit status 25: E: Failed to fetch InRelease"},
 		{"with plain lines", "echo one; echo two; exit 1", sysctl.Unavailable, "exit status 1: one; two"},
 		{"in silence", "exit 3", sysctl.Unavailable, "it said nothing"},
 		{"for want of space", "echo 'E: write: No space left on device'; exit 1", sysctl.NoSpace, "No space left"},

@@ -25,13 +25,24 @@ type Catalogue struct {
 	entries []entry // sorted by name
 }
 
-// entry is one template, or a file that should have been one.
+// entry is one template, or a file that should have been one. It is decoded when it is asked for: most verbs ask for one.
 type entry struct {
 	name   string
 	origin string // "built-in" or the file's path
 	data   []byte
-	recipe recipe
-	err    error // why it cannot be used
+	err    error // why it could not be read
+}
+
+// decode reads the recipe, or says why it cannot be used.
+func (e entry) decode(by *rules) (recipe, error) {
+	if e.err != nil {
+		return recipe{}, e.err
+	}
+	file := e.origin
+	if file == builtInOrigin {
+		file = e.name + ".yaml"
+	}
+	return decode(file, e.name, e.data, by)
 }
 
 // Load reads the built-in templates and the files NAME.yaml in userDir ("" or absent: none). A user's
@@ -67,11 +78,7 @@ func builtInEntries() ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		e := newEntry(f.Name(), builtInOrigin, data)
-		if e.err != nil {
-			return nil, e.err
-		}
-		out = append(out, e)
+		out = append(out, newEntry(f.Name(), builtInOrigin, data))
 	}
 	return out, nil
 }
@@ -100,22 +107,22 @@ func userEntries(dir string) ([]entry, error) {
 	return out, nil
 }
 
-// newEntry decodes one file.
+// newEntry is one file.
 func newEntry(file, origin string, data []byte) entry {
-	e := entry{name: strings.TrimSuffix(filepath.Base(file), ".yaml"), origin: origin, data: data}
-	e.recipe, e.err = decode(file, e.name, data)
-	return e
+	return entry{name: strings.TrimSuffix(filepath.Base(file), ".yaml"), origin: origin, data: data}
 }
 
 // List returns the templates, sorted by name. One that cannot be used says so in its description.
 func (c *Catalogue) List() []sysctl.Template {
 	out := make([]sysctl.Template, 0, len(c.entries))
+	by := newRules()
 	for _, e := range c.entries {
-		if e.err != nil {
-			out = append(out, sysctl.Template{Name: e.name, Origin: e.origin, Description: "broken: " + e.err.Error()})
+		r, err := e.decode(by)
+		if err != nil {
+			out = append(out, sysctl.Template{Name: e.name, Origin: e.origin, Description: "broken: " + err.Error()})
 			continue
 		}
-		out = append(out, e.recipe.template(e.origin))
+		out = append(out, r.template(e.origin))
 	}
 	return out
 }
@@ -124,35 +131,41 @@ func (c *Catalogue) List() []sysctl.Template {
 // aliases over the built-in ones. Errors: NotFound with the names that are close, and what is wrong with a
 // broken template.
 func (c *Catalogue) Find(ref string) (sysctl.Template, []byte, error) {
-	e, err := c.find(ref)
+	e, r, err := c.find(ref)
 	if err != nil {
 		return sysctl.Template{}, nil, err
 	}
-	return e.recipe.template(e.origin), slices.Clone(e.data), nil
+	return r.template(e.origin), slices.Clone(e.data), nil
 }
 
-func (c *Catalogue) find(ref string) (entry, error) {
-	at := slices.IndexFunc(c.entries, func(e entry) bool { return e.name == ref })
-	alias := func(e entry) bool { return e.err == nil && slices.Contains(e.recipe.Aliases, ref) }
-	if at < 0 {
-		at = slices.IndexFunc(c.entries, func(e entry) bool { return e.origin != builtInOrigin && alias(e) })
+func (c *Catalogue) find(ref string) (entry, recipe, error) {
+	by := newRules()
+	if at := slices.IndexFunc(c.entries, func(e entry) bool { return e.name == ref }); at >= 0 {
+		r, err := c.entries[at].decode(by)
+		return c.entries[at], r, sysctl.Wrap(err, "template %q", ref)
 	}
-	if at < 0 {
-		at = slices.IndexFunc(c.entries, alias)
+	var found entry
+	var recipeOf recipe
+	for _, e := range c.entries {
+		if found.name != "" && (e.origin == builtInOrigin || found.origin != builtInOrigin) {
+			continue
+		}
+		if r, err := e.decode(by); err == nil && slices.Contains(r.Aliases, ref) {
+			found, recipeOf = e, r
+		}
 	}
-	if at < 0 {
-		return entry{}, c.notFound(ref)
+	if found.name == "" {
+		return entry{}, recipe{}, c.notFound(ref)
 	}
-	if err := c.entries[at].err; err != nil {
-		return entry{}, sysctl.Wrap(err, "template %q", ref)
-	}
-	return c.entries[at], nil
+	return found, recipeOf, nil
 }
 
 func (c *Catalogue) notFound(ref string) error {
 	var all [][]string
+	by := newRules()
 	for _, e := range c.entries {
-		all = append(all, append([]string{e.name}, e.recipe.Aliases...))
+		r, _ := e.decode(by) // a broken one has a name still
+		all = append(all, append([]string{e.name}, r.Aliases...))
 	}
 	suggestion := ""
 	if near := closeNames(ref, all); len(near) > 0 {
@@ -166,8 +179,10 @@ func (c *Catalogue) notFound(ref string) error {
 func (c *Catalogue) Validate(path string) error {
 	if path == "" {
 		var errs []error
+		by := newRules()
 		for _, e := range c.entries {
-			errs = append(errs, e.err)
+			_, err := e.decode(by)
+			errs = append(errs, err)
 		}
 		return errors.Join(errs...)
 	}
@@ -178,5 +193,6 @@ func (c *Catalogue) Validate(path string) error {
 	case err != nil:
 		return sysctl.Wrap(err, "read template")
 	}
-	return newEntry(path, path, data).err
+	_, err = newEntry(path, path, data).decode(newRules())
+	return err
 }

@@ -3,8 +3,11 @@ package templates
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/sysctl-os/sysctl"
@@ -20,8 +23,8 @@ func Detect(t sysctl.Tree) (sysctl.Guest, error) {
 		return sysctl.Guest{}, sysctl.Wrap(err, "detect the OS")
 	}
 	d := &detector{t: t}
-	d.packages()
 	d.distribution()
+	d.packages()
 	d.init()
 	d.machine()
 	d.libc()
@@ -53,6 +56,20 @@ func (d *detector) read(name string) []byte {
 	return data
 }
 
+// head returns the first bytes of a regular file, at most n, or nil.
+func (d *detector) head(name string, n int64) []byte {
+	f, err := d.t.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, n))
+	if errors.Is(err, syscall.EIO) {
+		d.err = err
+	}
+	return data
+}
+
 // has reports whether name, links followed, is in the tree.
 func (d *detector) has(name string) bool { return has(d.t, name) }
 
@@ -70,16 +87,21 @@ func (d *detector) resolve(name string) string {
 	return at
 }
 
-// packages finds the package database.
+// packages finds the package database: the family's own, for a tool for another's packages may be installed and
+// have its database; where the family is not known, the first that is there.
 func (d *detector) packages() {
-	for _, db := range []struct{ path, name string }{
-		{"/var/lib/dpkg/status", "dpkg"},
-		{"/lib/apk/db/installed", "apk"}, {"/usr/lib/apk/db/installed", "apk"},
-		{"/var/lib/pacman/local", "pacman"},
-		{"/usr/lib/sysimage/rpm", "rpm"}, {"/var/lib/rpm", "rpm"},
-		{"/var/db/xbps", "xbps"}, {"/var/db/pkg", "portage"}, {"/var/log/packages", "pkgtool"},
-	} {
-		if d.has(db.path) {
+	dbs := []struct{ path, name, families string }{
+		{"/var/lib/dpkg/status", "dpkg", "debian"},
+		{"/lib/apk/db/installed", "apk", "alpine"}, {"/usr/lib/apk/db/installed", "apk", "alpine"},
+		{"/var/lib/pacman/local", "pacman", "arch"},
+		{"/usr/lib/sysimage/rpm", "rpm", "rhel suse"}, {"/var/lib/rpm", "rpm", "rhel suse"},
+		{"/var/db/xbps", "xbps", "void"}, {"/var/db/pkg", "portage", "gentoo"}, {"/var/log/packages", "pkgtool", "slackware"},
+	}
+	for _, own := range []bool{true, false} {
+		for _, db := range dbs {
+			if own && !slices.Contains(strings.Fields(db.families), d.g.Family) || !d.has(db.path) {
+				continue
+			}
 			d.g.Packages = db.name
 			d.saw("%s: package database %s", db.path, db.name)
 			return

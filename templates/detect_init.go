@@ -2,7 +2,6 @@ package templates
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 )
 
@@ -62,20 +61,24 @@ func (d *detector) initVersion() {
 	switch g.Init {
 	case "systemd":
 		// Since 231 the program needs a library named after its version; before, it has its own name and version
-		// in the sentence it starts with.
-		g.InitVersion = find(d.init1, `libsystemd-shared-(\d+)`, `systemd (\d{1,3}) running in`)
+		// in the sentence it starts with, and in what it answers to --version.
+		g.InitVersion = find(d.init1, `libsystemd-(?:shared|core)-(\d+)`, `systemd (\d{1,3}) running in`, `\x00systemd (\d{1,3})\x00`)
 		pkgs = []string{"systemd"}
 	case "upstart":
-		g.InitVersion = find(d.init1, `upstart (\d+\.[\d.]*\d)`)
+		// The parts of "init (upstart 0.6.5)" stand side by side.
+		g.InitVersion = find(d.init1, `upstart (\d+\.[\d.]*\d)`, `\x00upstart\x00(\d+\.[\d.]*\d)\x00`, `\x00(\d+\.\d[\d.]*)\x00upstart\x00`)
 		pkgs = []string{"upstart"}
 	case "busybox":
 		g.InitVersion = find(d.init1, `BusyBox v(\d+\.[\d.]*\d)`)
 		pkgs = []string{"busybox"}
 	case "sysvinit", "bsd":
 		g.InitVersion = find(d.init1, `@\(#\) init (\d+\.\d+)`, `sysvinit[- ](\d+\.\d+)`)
-		pkgs = []string{"sysvinit-core", "sysvinit"}
+		pkgs = []string{"sysvinit-core", "sysvinit", "SysVinit"}
+	case "finit":
+		g.InitVersion = find(d.init1, `[Ff]init v?(\d+\.\d[\d.]*)`)
+		pkgs = []string{"finit-sysv", "finit"}
 	default:
-		pkgs = []string{g.Init, "runit"}
+		pkgs = []string{g.Init}
 	}
 	from := "the program"
 	for _, pkg := range pkgs {
@@ -87,29 +90,4 @@ func (d *detector) initVersion() {
 	if g.InitVersion != "" {
 		d.saw("%s %s: %s", g.Init, g.InitVersion, from)
 	}
-}
-
-// packageVersion is the installed version of a package, where the database is text.
-func (d *detector) packageVersion(pkg string) string {
-	quoted := regexp.QuoteMeta(pkg)
-	switch d.g.Packages {
-	case "dpkg":
-		return find(d.read("/var/lib/dpkg/status"),
-			`(?m)^Package: `+quoted+`\n(?:\S.*\n|[ \t].*\n)*?Version: (\S+)`)
-	case "apk":
-		db := "/lib/apk/db/installed"
-		if !d.has(db) {
-			db = "/usr" + db
-		}
-		return find(d.read(db), `(?m)^P:`+quoted+`\n(?:.+\n)*?V:(\S+)`)
-	}
-	return ""
-}
-
-// upstreamVersion cuts epoch and packaging from a package's version: "1:2.36-9+deb12u4" is "2.36".
-func upstreamVersion(v string) string {
-	if _, after, ok := strings.Cut(v, ":"); ok {
-		v = after
-	}
-	return regexp.MustCompile(`^[0-9]+(\.[0-9]+)*`).FindString(v)
 }

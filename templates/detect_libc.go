@@ -16,6 +16,7 @@ func (d *detector) libc() {
 	g := &d.g
 	switch name := base(loader); {
 	case name == "":
+		d.saw("C library: no program asks for a loader")
 		return
 	case strings.HasPrefix(name, "ld-musl"):
 		g.Libc = "musl"
@@ -50,6 +51,9 @@ func (d *detector) glibc(dir string) string {
 		at := d.resolve(path.Join(dir, "libc.so.6"))
 		if at == "" {
 			continue
+		}
+		if kernel := kernelNote(d.head(at, 64<<10)); kernel != "" {
+			d.saw("%s: needs Linux %s or later", at, kernel)
 		}
 		// libc-2.5.so, as it was named up to 2.33.
 		if v := find([]byte(base(at)), `^libc-(\d+\.\d+)`); v != "" {

@@ -3,6 +3,8 @@ package templates
 import (
 	"cmp"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,22 +29,30 @@ func family(id string) string {
 	return ""
 }
 
-// distribution finds family, id, version and name. os-release decides where there is one; older systems have
-// a file of their own each.
+// distribution finds family, id, version and name. os-release decides where there is one, unless it names the parent of
+// a distribution that left a file of its own; older systems have only such files.
 func (d *detector) distribution() {
-	if !d.osRelease("/etc/os-release") && !d.osRelease("/usr/lib/os-release") && !d.lsbRelease() {
+	if d.osRelease("/etc/os-release") || d.osRelease("/usr/lib/os-release") {
+		d.derived()
+	} else if !d.lsbRelease() {
 		d.marker()
 	}
 	g := &d.g
 	switch {
 	case g.ID == "debian" && g.Version == "":
 		d.debianVersion()
+	case g.ID == "devuan":
+		d.devuanVersion()
 	case g.Family == "rhel" && g.ID != "amzn" && g.ID != "openEuler":
 		g.Version, _, _ = strings.Cut(g.Version, ".")
+	case g.ID == "alpine" && strings.Contains(g.Version, "_"): // 3.23_alpha20250612
+		g.Version = "edge"
 	case g.ID == "alpine":
 		if parts := strings.SplitN(g.Version, ".", 3); len(parts) == 3 {
 			g.Version = parts[0] + "." + parts[1]
 		}
+	case g.ID == "sles" || g.ID == "sled":
+		d.servicePack()
 	}
 }
 
@@ -94,49 +104,114 @@ func (d *detector) lsbRelease() bool {
 	return true
 }
 
-// marker reads the files by which distributions were told apart before os-release, the most specific
-// first: derived distributions keep their parent's.
-func (d *detector) marker() {
-	for _, m := range []struct {
-		path, pattern, id, name string // the pattern's group is the version
-	}{
-		{"/etc/oracle-release", `release (\d+)`, "ol", ""},
-		{"/etc/enterprise-release", `release (\d+)`, "ol", ""},
-		{"/etc/devuan_version", `^(\S+)`, "devuan", "Devuan GNU/Linux "},
-		{"/etc/slackware-version", `Slackware (\S+)`, "slackware", ""},
-		{"/etc/alpine-release", `^(\d\S*)`, "alpine", "Alpine Linux "},
-		{"/etc/system-release", `Amazon Linux.* release (\S+)`, "amzn", ""},
-		{"/etc/fedora-release", `release (\d+)`, "fedora", ""},
-		{"/etc/redhat-release", `CentOS.* release (\d\S*)`, "centos", ""},
-		{"/etc/redhat-release", `Scientific.* release (\d\S*)`, "scientific", ""},
-		{"/etc/redhat-release", `Red Hat .* release (\d\S*)`, "rhel", ""},
-		{"/etc/SuSE-release", `openSUSE (\S+)`, "opensuse", ""},
-		{"/etc/SuSE-release", `SUSE Linux Enterprise.* (\d+)`, "sles", ""},
-		{"/etc/arch-release", `(?s)^()`, "arch", "Arch Linux"},
-		{"/etc/gentoo-release", `release (\S+)`, "gentoo", ""},
-		{"/etc/void-release", `(?s)^()`, "void", "Void Linux"},
-	} {
-		if !d.has(m.path) {
-			continue
-		}
-		text := d.read(m.path)
-		found := regexp.MustCompile(m.pattern).FindSubmatch(text)
-		if found == nil {
-			continue
-		}
-		first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-		d.g.ID, d.g.Family, d.g.Version = m.id, family(m.id), string(found[1])
-		d.g.Name = first
-		if m.name != "" {
-			d.g.Name = strings.TrimSpace(m.name + d.g.Version)
-		}
-		d.saw("%s: %s", m.path, cmp.Or(first, "is there"))
+// marks are the files by which distributions were told apart before os-release, the most specific first: derived
+// distributions keep their parent's. The pattern's group is the version.
+func marks() []mark {
+	return []mark{
+		{"/etc/oracle-release", `release (\d+)`, "ol", "", true},
+		{"/etc/enterprise-release", `release (\d+)`, "ol", "", true},
+		{"/etc/almalinux-release", `AlmaLinux.* release (\d\S*)`, "almalinux", "", true},
+		{"/etc/rocky-release", `Rocky.* release (\d\S*)`, "rocky", "", true},
+		{"/etc/devuan_version", `^(\S+)`, "devuan", "Devuan GNU/Linux ", true},
+		{"/etc/slackware-version", `Slackware (\d[\d.]*)`, "slackware", "", false},
+		{"/etc/alpine-release", `^(\d\S*)`, "alpine", "Alpine Linux ", false},
+		{"/etc/system-release", `Amazon Linux.* release (\S+)`, "amzn", "", false},
+		{"/etc/fedora-release", `Fedora.* release (\d+)`, "fedora", "", false},
+		{"/etc/centos-release", `CentOS.* release (\d\S*)`, "centos", "", false},
+		{"/etc/redhat-release", `CentOS.* release (\d\S*)`, "centos", "", false},
+		{"/etc/redhat-release", `Scientific.* release (\d\S*)`, "scientific", "", false},
+		{"/etc/redhat-release", `CloudLinux.* release (\d\S*)`, "cloudlinux", "", false},
+		{"/etc/redhat-release", `Red Hat Enterprise .* release (\d\S*)`, "rhel", "", false},
+		{"/etc/SuSE-release", `(?i)openSUSE (\d\S*)`, "opensuse", "", false},
+		{"/etc/SuSE-release", `SUSE Linux Enterprise Desktop (\d+)`, "sled", "", false},
+		{"/etc/SuSE-release", `SUSE Linux Enterprise.* (\d+)`, "sles", "", false},
+		{"/etc/arch-release", `(?s)^()`, "arch", "Arch Linux", false},
+		{"/etc/gentoo-release", `release (\d\S*)`, "gentoo", "", false},
+		{"/etc/void-release", `(?s)^()`, "void", "Void Linux", false},
+	}
+}
+
+// mark is a distribution's own file.
+type mark struct {
+	path, pattern, id, name string
+	derived                 bool // from another distribution, whose os-release the tree may have
+}
+
+// find reports whether the tree has the mark, with its version and first line.
+func (m mark) find(d *detector) (version, first string, ok bool) {
+	if !d.has(m.path) {
+		return "", "", false
+	}
+	text := d.read(m.path)
+	found := regexp.MustCompile(m.pattern).FindSubmatch(text)
+	if found == nil {
+		return "", "", false
+	}
+	first, _, _ = strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return string(found[1]), first, true
+}
+
+// set takes a mark for what the tree is.
+func (d *detector) set(m mark, version, first string) {
+	d.g.ID, d.g.Family, d.g.Version = m.id, family(m.id), version
+	d.g.Name = first
+	if m.name != "" {
+		d.g.Name = strings.TrimSpace(m.name + version)
+	}
+	d.saw("%s: %s", m.path, cmp.Or(first, "is there"))
+}
+
+// derived looks for a distribution derived from the one that os-release names.
+func (d *detector) derived() {
+	if !slices.Contains([]string{"debian", "rhel", "centos", "fedora"}, d.g.ID) {
 		return
+	}
+	for _, m := range marks() {
+		if version, first, ok := m.find(d); ok && m.derived && family(m.id) == d.g.Family {
+			d.set(m, version, first)
+			return
+		}
+	}
+}
+
+// marker reads the marks where there is no os-release.
+func (d *detector) marker() {
+	for _, m := range marks() {
+		if version, first, ok := m.find(d); ok {
+			d.set(m, version, first)
+			return
+		}
 	}
 	if d.has("/etc/debian_version") {
 		d.g.ID, d.g.Family = "debian", "debian"
 		d.debianVersion()
 		d.g.Name = "Debian GNU/Linux " + d.g.Version
+	}
+}
+
+// servicePack completes the version of a SUSE Linux Enterprise without os-release: "11" and PATCHLEVEL 4 are "11.4".
+func (d *detector) servicePack() {
+	level := find(d.read("/etc/SuSE-release"), `(?m)^PATCHLEVEL\s*=\s*(\d+)`)
+	if level != "" && level != "0" && !strings.Contains(d.g.Version, ".") {
+		d.g.Version += "." + level
+	}
+}
+
+// devuanVersion turns the names that Devuan's early releases give for a version into numbers.
+func (d *detector) devuanVersion() {
+	g := &d.g
+	if g.Version == "" {
+		g.Version = strings.TrimSpace(string(d.read("/etc/devuan_version")))
+	}
+	name, _, _ := strings.Cut(g.Version, "/")
+	names := []string{"jessie", "ascii", "beowulf", "chimaera", "daedalus", "excalibur", "freia"}
+	switch i := slices.Index(names, name); {
+	case strings.HasSuffix(g.Version, "/ceres"), name == "ceres":
+		g.Version = "ceres"
+	case i >= 0:
+		g.Version = strconv.Itoa(i + 1)
+	default:
+		g.Version, _, _ = strings.Cut(g.Version, ".")
 	}
 }
 

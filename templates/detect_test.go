@@ -245,7 +245,7 @@ func TestRealTrees(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v\n%v", got, want, err)
 			}
 			names := prepared(t, tree, got)
-			if !strings.Contains(names, "inittab") {
+			if !strings.Contains(names, "console") {
 				t.Errorf("steps: %s", names)
 			}
 			inittab, err := tree.ReadFile("/etc/inittab")

@@ -54,6 +54,33 @@ func elfMachine(data []byte) (bits int, arch string) {
 	return bits, arch
 }
 
+// kernelNote returns the oldest kernel that a library's note .note.ABI-tag says it runs on ("2.6.32"), or "". The note
+// stands before the code.
+func kernelNote(data []byte) string {
+	if bits, _ := elfMachine(data); bits == 0 {
+		return ""
+	}
+	var order interface {
+		binary.ByteOrder
+		binary.AppendByteOrder
+	} = binary.LittleEndian
+	if data[5] == 2 {
+		order = binary.BigEndian
+	}
+	// Sizes of name and content, the type ABI tag, the name; then the content: the system Linux and three numbers.
+	var note []byte
+	for _, n := range []uint32{4, 16, 1} {
+		note = order.AppendUint32(note, n)
+	}
+	note = append(note, "GNU\x00\x00\x00\x00\x00"...)
+	at := bytes.Index(data, note)
+	if at < 0 || len(data) < at+len(note)+12 {
+		return ""
+	}
+	n := data[at+len(note):]
+	return fmt.Sprintf("%d.%d.%d", order.Uint32(n), order.Uint32(n[4:]), order.Uint32(n[8:]))
+}
+
 // interpreter returns the dynamic loader an ELF file asks for, or "". The string stands near the
 // beginning, before the code.
 func interpreter(data []byte) string {

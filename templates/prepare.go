@@ -5,12 +5,15 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/sysctl-os/sysctl"
 )
 
-// Step is one thing done to a tree so that it can live in a container and be copied.
+// Step is one thing done to a tree so that it can live in a container and be copied. A name stands for
+// one purpose; what is done for it depends on the guest's init and era.
 type Step struct {
 	Name    string
 	Version int      // raised when the step does something else than before
@@ -24,49 +27,83 @@ type Step struct {
 
 // Steps returns all steps, in the order in which they are done.
 func Steps() []Step {
-	var all []Step
-	all = append(all, identitySteps()...)
-	all = append(all, hostSteps()...)
-	all = append(all, systemdSteps()...)
-	all = append(all, inittabSteps()...)
-	return all
+	return slices.Concat(identitySteps(), hostSteps(), accessSteps(), imageSteps(), consoleSteps(), switchOffSteps())
+}
+
+// PrepareOptions says what Prepare leaves out.
+type PrepareOptions struct {
+	Skip []string // names of steps
+}
+
+// CheckSteps returns an Invalid error that lists all steps where a name is not one of theirs.
+func CheckSteps(names []string) error {
+	var all, unknown []string
+	for _, s := range Steps() {
+		all = append(all, s.Name)
+	}
+	hint := ""
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			unknown = append(unknown, `"`+name+`"`)
+			hint = sysctl.Nearest(name, all)
+		}
+	}
+	if unknown == nil {
+		return nil
+	}
+	err := sysctl.E(sysctl.Invalid, "no preparation step is called %s: there are %s", strings.Join(unknown, ", "), strings.Join(all, ", "))
+	if hint != "" {
+		err = err.WithHint("did you mean %s?", hint)
+	}
+	return err
 }
 
 // Prepare returns what has to be changed in the tree of guest g, and the names of the steps that want it.
 // It writes nothing and is idempotent: in a tree to which the changes were applied there is nothing to
-// change. A guest that is not known is left alone. It fails where the disk cannot be read; what is there but
-// is not what it should be (a pipe for a file) is left alone.
-func Prepare(t sysctl.Tree, g sysctl.Guest) (changes []sysctl.Change, names []string, err error) {
+// change. A guest that is not known is left alone. It fails where the disk cannot be read, or with the error of
+// CheckSteps; what is there but is not what it should be (a pipe for a file) is left alone.
+func Prepare(t sysctl.Tree, g sysctl.Guest, o PrepareOptions) (changes []sysctl.Change, names []string, err error) {
+	if err := CheckSteps(o.Skip); err != nil {
+		return nil, nil, err
+	}
 	if !g.Known() {
 		return nil, nil, nil
 	}
+	p := &plan{t: t, g: g, at: map[string]int{}}
 	for _, s := range Steps() {
-		if !s.applies(g) {
+		if slices.Contains(o.Skip, s.Name) || !s.applies(g) {
 			continue
 		}
-		p := &plan{t: t, g: g, why: s.Why}
+		p.why, p.noted = s.Why, false
 		if s.plan(p); p.err != nil {
 			return nil, nil, sysctl.Wrap(p.err, "prepare: %s", s.Name)
 		}
-		if len(p.changes) > 0 {
+		if p.noted {
 			names = append(names, s.Name)
-			changes = append(changes, p.changes...)
 		}
 	}
-	return changes, names, nil
+	return p.changes, names, nil
 }
 
-// plan is what one step wants changed. Only differences from the tree are noted.
+// plan is what the steps want changed. Only differences from the tree are noted, one change for each path: a
+// step that edits a file sees what the steps before it made of it.
 type plan struct {
 	t       sysctl.Tree
 	g       sysctl.Guest
-	why     string
 	changes []sysctl.Change
+	at      map[string]int // index in changes by path
 	err     error
+
+	// Of the step at work.
+	why   string
+	noted bool
 }
 
 // text returns a file's content, "" where it is not there or is no regular file.
 func (p *plan) text(name string) string {
+	if i, ok := p.at[p.resolve(name)]; ok {
+		return string(p.changes[i].Data)
+	}
 	data, err := p.t.ReadFile(name)
 	if errors.Is(err, syscall.EIO) {
 		p.err = err
@@ -74,10 +111,21 @@ func (p *plan) text(name string) string {
 	return string(data)
 }
 
+// resolve returns where name leads to, or name where it leads nowhere.
+func (p *plan) resolve(name string) string {
+	if at, err := p.t.Resolve(name); err == nil {
+		return at
+	}
+	return name
+}
+
 // write wants name to be a regular file of this content.
 func (p *plan) write(name, content string, perm fs.FileMode) {
-	fi, err := p.t.Lstat(name)
-	if err == nil && fi.Mode().IsRegular() && fi.Mode().Perm() == perm {
+	if i, ok := p.at[name]; ok {
+		if c := p.changes[i]; c.Link == "" && !c.Remove && c.Perm == perm && string(c.Data) == content {
+			return
+		}
+	} else if fi, err := p.t.Lstat(name); err == nil && fi.Mode().IsRegular() && fi.Mode().Perm() == perm {
 		if old, err := p.t.ReadFile(name); err == nil && bytes.Equal(old, []byte(content)) {
 			return
 		}
@@ -85,10 +133,28 @@ func (p *plan) write(name, content string, perm fs.FileMode) {
 	p.note(sysctl.Change{Path: name, Data: []byte(content), Perm: perm})
 }
 
-// edit wants a file that is there to have this content, with the mode that it has.
+// edit wants a file that is there, or to which name leads, to have this content, with the mode that it has. One that
+// cannot be read is left alone.
 func (p *plan) edit(name, content string) {
-	if fi, err := p.t.Stat(name); err == nil {
-		p.write(name, content, fi.Mode().Perm())
+	fi, err := p.t.Stat(name)
+	if err != nil {
+		return
+	}
+	if _, err := p.t.ReadFile(name); err != nil {
+		return
+	}
+	at := p.resolve(name)
+	perm := fi.Mode().Perm()
+	if i, ok := p.at[at]; ok {
+		perm = p.changes[i].Perm
+	}
+	p.write(at, content, perm)
+}
+
+// chmod wants a regular file that is there to have this mode.
+func (p *plan) chmod(name string, perm fs.FileMode) {
+	if _, err := p.t.ReadFile(name); err == nil {
+		p.write(name, p.text(name), perm)
 	}
 }
 
@@ -100,15 +166,24 @@ func (p *plan) link(name, target string) {
 	p.note(sysctl.Change{Path: name, Link: target})
 }
 
-// remove wants name not to be there.
+// remove wants name, which is no directory, not to be there.
 func (p *plan) remove(name string) {
-	if _, err := p.t.Lstat(name); err == nil {
+	if fi, err := p.t.Lstat(name); err == nil && !fi.IsDir() {
 		p.note(sysctl.Change{Path: name, Remove: true})
 	}
 }
 
 func (p *plan) note(c sysctl.Change) {
 	c.Why = p.why
+	p.noted = true
+	if i, ok := p.at[c.Path]; ok {
+		if was := p.changes[i].Why; was != p.why {
+			c.Why = was + "; " + p.why
+		}
+		p.changes[i] = c
+		return
+	}
+	p.at[c.Path] = len(p.changes)
 	p.changes = append(p.changes, c)
 }
 
@@ -128,5 +203,7 @@ func (p *plan) list(dir, pattern string) []string {
 }
 
 func anyGuest(sysctl.Guest) bool { return true }
+
+func debianGuest(g sysctl.Guest) bool { return g.Family == "debian" }
 
 func hasSystemd(g sysctl.Guest) bool { return g.Init == "systemd" }

@@ -1,13 +1,8 @@
 package templates
 
-import (
-	"slices"
-	"strings"
+import "strings"
 
-	"github.com/sysctl-os/sysctl"
-)
-
-// hostSteps undo what the tree expects of a machine of its own, and what its maker left in it.
+// hostSteps undo what the tree expects of a machine of its own.
 func hostSteps() []Step {
 	return []Step{{
 		Name: "fstab-empty", Version: 1,
@@ -15,20 +10,15 @@ func hostSteps() []Step {
 		Touches: []string{"/etc/fstab"},
 		applies: anyGuest, plan: emptyFstab,
 	}, {
-		Name: "policy-rc-d", Version: 1,
-		Why:     "a policy-rc.d left by the maker of the image keeps new packages from starting their services",
-		Touches: []string{"/usr/sbin/policy-rc.d"},
-		applies: func(g sysctl.Guest) bool { return g.Family == "debian" }, plan: policyRcD,
+		Name: "mtab-link", Version: 1,
+		Why:     "a list of mounts that was copied from a machine is wrong for ever",
+		Touches: []string{"/etc/mtab"},
+		applies: anyGuest, plan: linkMtab,
 	}, {
 		Name: "resolv-conf", Version: 1,
 		Why:     "resolv.conf is a link to what nothing in the guest writes",
 		Touches: []string{"/etc/resolv.conf"},
 		applies: anyGuest, plan: resolvConf,
-	}, {
-		Name: "securetty", Version: 1,
-		Why:     "root may log in on the instance's console",
-		Touches: []string{"/etc/securetty"},
-		applies: anyGuest, plan: securetty,
 	}}
 }
 
@@ -46,12 +36,18 @@ func emptyFstab(p *plan) {
 	}))
 }
 
-// policyRcD removes the policy that forbids everything, as image makers leave it; another is the user's.
-func policyRcD(p *plan) {
-	const name = "/usr/sbin/policy-rc.d"
-	if strings.Contains(p.text(name), "exit 101") {
-		p.remove(name)
+// linkMtab links mtab to the kernel's list. Where there is none, systemd and busybox do without or make the link
+// themselves; boot scripts of others write a file.
+func linkMtab(p *plan) {
+	const name = "/etc/mtab"
+	target, err := p.t.Readlink(name)
+	if err == nil && strings.Contains(target, "proc/") {
+		return
 	}
+	if _, err := p.t.Lstat(name); err != nil && (p.g.Init == "systemd" || p.g.Init == "busybox") {
+		return
+	}
+	p.link(name, "/proc/mounts") // /proc/self/mounts is the same, but old mount(8) knows only this one
 }
 
 // resolvConf makes resolv.conf a file, except where the guest runs what the link leads to.
@@ -66,22 +62,6 @@ func resolvConf(p *plan) {
 		return
 	}
 	p.write(name, p.text(name), 0o644)
-}
-
-// securetty lets root log in on the console, where a file says from where root may.
-func securetty(p *plan) {
-	const name = "/etc/securetty"
-	text := p.text(name)
-	if text == "" {
-		return // no file: from everywhere; an empty file: from nowhere, on purpose
-	}
-	have := strings.Fields(text)
-	for _, tty := range []string{"console", "tty1", "tty2", "tty3", "tty4"} {
-		if !slices.Contains(have, tty) {
-			text = strings.TrimRight(text, "\n") + "\n" + tty + "\n"
-		}
-	}
-	p.edit(name, text)
 }
 
 // mapLines applies f to every line of text, without its newline.

@@ -4,28 +4,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/sysctl-os/sysctl"
 )
 
 const inittab = "/etc/inittab"
-
-// inittabSteps are for guests whose init reads /etc/inittab, and for OpenRC which such an init starts.
-func inittabSteps() []Step {
-	return []Step{{
-		Name: "inittab", Version: 1,
-		Why:     "a container has a console and no virtual terminals, and is halted by the power-fail signal",
-		Touches: []string{inittab},
-		applies: func(g sysctl.Guest) bool { return slices.Contains([]string{"sysvinit", "bsd", "busybox"}, g.Init) },
-		plan:    editInittab,
-	}, {
-		Name: "openrc-sys-lxc", Version: 1,
-		Why:     "OpenRC leaves out what a container cannot do when it knows that it is in one",
-		Touches: []string{"/etc/rc.conf"},
-		applies: func(g sysctl.Guest) bool { return g.Init == "busybox" || g.Init == "openrc" || g.Init == "sysvinit" },
-		plan:    openrcSys,
-	}}
-}
 
 // inittabLine is "id:runlevels:action:process"; busybox takes the id for a terminal.
 type inittabLine struct{ id, levels, action, process string }
@@ -50,19 +31,6 @@ func (l inittabLine) program() string {
 
 func (l inittabLine) getty() bool { return strings.Contains(l.program(), "getty") }
 
-// editInittab rewrites inittab, keeping foreign lines.
-func editInittab(p *plan) {
-	text := p.text(inittab)
-	if text == "" {
-		return
-	}
-	text = consoleGettys(p, text)
-	if p.g.Init != "busybox" { // it halts by signals of its own
-		text = powerfail(text)
-	}
-	p.edit(inittab, text)
-}
-
 // consoleGettys switches off gettys on anything but the console, for init would start them for ever, and whatever
 // starts programs the tree does not have; then it makes sure of one getty on the console.
 func consoleGettys(p *plan, text string) string {
@@ -86,28 +54,16 @@ func consoleGettys(p *plan, text string) string {
 	if console {
 		return text
 	}
-	for _, program := range []string{"/sbin/getty", "/sbin/mingetty", "/sbin/agetty"} {
-		if has(p.t, program) {
-			return strings.TrimRight(text, "\n") + "\n" + consoleLine(p.g, program) + "\n"
-		}
+	command := gettyCommand(p)
+	if command == "" {
+		return text
 	}
-	return text
-}
-
-// consoleLine starts a getty on the console. A container may not hang it up (vhangup), which mingetty
-// would take for an error.
-func consoleLine(g sysctl.Guest, program string) string {
-	args := " 38400 console"
-	switch program {
-	case "/sbin/mingetty":
-		args = " --nohangup console"
-	case "/sbin/agetty":
-		args = " console 38400"
+	if p.g.Init == "busybox" {
+		command = "::respawn:" + command
+	} else {
+		command = "co:12345:respawn:" + command
 	}
-	if g.Init == "busybox" {
-		return "::respawn:" + program + args
-	}
-	return "co:12345:respawn:" + program + args
+	return strings.TrimRight(text, "\n") + "\n" + command + "\n"
 }
 
 // powerfail has one line answer the power-fail signal, at once: stock lines wait for minutes.

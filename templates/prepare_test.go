@@ -11,7 +11,7 @@ import (
 // prepared applies what Prepare wants and makes sure that it then wants nothing more. It returns the steps.
 func prepared(t *testing.T, tree *treetest.Tree, g sysctl.Guest) string {
 	t.Helper()
-	changes, names, err := Prepare(tree, g)
+	changes, names, err := Prepare(tree, g, PrepareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func prepared(t *testing.T, tree *treetest.Tree, g sysctl.Guest) string {
 	if err := sysctl.Apply(tree, changes); err != nil {
 		t.Fatal(err)
 	}
-	again, more, err := Prepare(tree, g)
+	again, more, err := Prepare(tree, g, PrepareOptions{})
 	if err != nil || len(again) > 0 || len(more) > 0 {
 		t.Errorf("the second time: %v %v %v", more, again, err)
 	}
@@ -51,11 +51,11 @@ func TestPrepare(t *testing.T) {
 				"/usr/lib/systemd/system/console-getty.service": unit, "/usr/lib/systemd/system/systemd-udevd.service": unit,
 				"/usr/lib/systemd/system/systemd-binfmt.service": unit, "/etc/systemd/system/systemd-binfmt.service": "mine",
 			},
-			steps: "machine-id ssh-hostkeys random-seed fstab-empty policy-rc-d resolv-conf securetty systemd-mask systemd-udev-mask console-getty",
+			steps: "machine-id ssh-hostkeys random-seed fstab-empty resolv-conf securetty policy-rc-d console udev-off kernel-mounts-off",
 			want: map[string]string{
 				"/etc/machine-id": "", "/var/lib/dbus/machine-id": "-> /etc/machine-id",
 				"/etc/fstab":           "# made by hand\n#sysctl# UUID=1 / ext4 defaults 0 1\n",
-				"/etc/ssh/sshd_config": "c", "/etc/resolv.conf": "", "/etc/securetty": "ttyS0\nconsole\ntty1\ntty2\ntty3\ntty4\n",
+				"/etc/ssh/sshd_config": "c", "/etc/resolv.conf": "", "/etc/securetty": "ttyS0\nconsole\npts/0\npts/1\npts/2\npts/3\n",
 				"/etc/systemd/system/sysctl-ssh-keys.service":                         sshKeysUnit,
 				"/etc/systemd/system/multi-user.target.wants/sysctl-ssh-keys.service": "-> /etc/systemd/system/sysctl-ssh-keys.service",
 				"/etc/systemd/system/dev-hugepages.mount":                             "-> /dev/null",
@@ -79,7 +79,7 @@ func TestPrepare(t *testing.T) {
 				"/var/lib/dbus/machine-id": "x\n", "/usr/sbin/sshd": "x", "/etc/ssh/ssh_host_dsa_key": "k", "/sbin/getty": "x", "/sbin/init": "x", "/etc/init.d/powerfail": "x", "/sbin/shutdown": "x",
 				"/etc/inittab": "# the tab\nid:2:initdefault:\nca:12345:ctrlaltdel:/sbin/shutdown -t1 -a -r now\npf::powerwait:/etc/init.d/powerfail start\n1:2345:respawn:/sbin/getty 38400 tty1\n#T0:23:respawn:/sbin/getty -L ttyS0 9600 vt100\n",
 			},
-			steps: "machine-id ssh-hostkeys inittab",
+			steps: "machine-id ssh-hostkeys mtab-link console power-fail",
 			want: map[string]string{
 				"/etc/inittab":                  "# the tab\nid:2:initdefault:\nca:12345:ctrlaltdel:/sbin/shutdown -t1 -a -r now\n#sysctl# pf::powerwait:/etc/init.d/powerfail start\n#sysctl# 1:2345:respawn:/sbin/getty 38400 tty1\n#T0:23:respawn:/sbin/getty -L ttyS0 9600 vt100\nco:12345:respawn:/sbin/getty 38400 console\np0::powerfail:/sbin/init 0\n",
 				"/etc/init.d/sysctl-ssh-keys":   sshKeysScript,
@@ -92,7 +92,7 @@ func TestPrepare(t *testing.T) {
 				"/etc/ssh/ssh_host_key": "k", "/usr/sbin/sshd": "x", "/sbin/init": "x", "/sbin/mingetty": "x", "/sbin/shutdown": "x", "/etc/rc.d/rc.sysinit": "x",
 				"/etc/inittab": "si::sysinit:/etc/rc.d/rc.sysinit\npf::powerfail:/sbin/shutdown -f -h +2 \"Power Failure\"\n1:2345:respawn:/sbin/mingetty tty1\nx:5:respawn:/etc/X11/prefdm -nodaemon\n",
 			},
-			steps: "ssh-hostkeys inittab",
+			steps: "ssh-hostkeys mtab-link console power-fail",
 			want: map[string]string{
 				"/etc/inittab": "si::sysinit:/etc/rc.d/rc.sysinit\n#sysctl# pf::powerfail:/sbin/shutdown -f -h +2 \"Power Failure\"\n#sysctl# 1:2345:respawn:/sbin/mingetty tty1\n#sysctl# x:5:respawn:/etc/X11/prefdm -nodaemon\nco:12345:respawn:/sbin/mingetty --nohangup console\np0::powerfail:/sbin/init 0\np6::ctrlaltdel:/sbin/init 6\n",
 			},
@@ -103,7 +103,7 @@ func TestPrepare(t *testing.T) {
 				"/sbin/openrc": "x", "/sbin/getty": "x", "/etc/rc.conf": "# which\n#rc_sys=\"\"\nrc_logger=\"NO\"\n",
 				"/etc/inittab": "::sysinit:/sbin/openrc sysinit\ntty1::respawn:/sbin/getty 38400 tty1\n::shutdown:/sbin/openrc shutdown\n",
 			},
-			steps: "inittab openrc-sys-lxc",
+			steps: "console openrc-sys-lxc",
 			want: map[string]string{
 				"/etc/rc.conf": "# which\n#rc_sys=\"\"\nrc_sys=\"lxc\"\nrc_logger=\"NO\"\n",
 				"/etc/inittab": "::sysinit:/sbin/openrc sysinit\n#sysctl# tty1::respawn:/sbin/getty 38400 tty1\n::shutdown:/sbin/openrc shutdown\n::respawn:/sbin/getty 38400 console\n",

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
+	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -21,51 +19,103 @@ import (
 // schemaV1 is what the field schema of a recipe must say.
 const schemaV1 = "sysctl.template/v1"
 
-// recipe is a template as it is written. Every field is used: decoding refuses others.
+// recipe is a template as it is written. Every field is used: decoding refuses others. The tags are the one table
+// of fields that decoding, checking and the JSON schema share:
+//
+//	yaml  the field's name
+//	doc   a line for people
+//	need  "yes": must be there; else the types of source that must have it
+//	in    the types of source that may have it
+//	one   the words it may be
+//	is    the form (forms) that it, each of its elements or, of a map, each key has
 type recipe struct {
-	Schema      string   `yaml:"schema"`
-	Name        string   `yaml:"name"` // must be the file's name without .yaml
-	Aliases     []string `yaml:"aliases"`
-	Description string   `yaml:"description"`
-	OS          struct {
-		Family  string   `yaml:"family"`
-		ID      string   `yaml:"id"`
-		Version string   `yaml:"version"`
-		Arch    []string `yaml:"arch"` // Debian's names: amd64, i386, arm64
-	} `yaml:"os"`
-	EOL      string         `yaml:"eol"`    // YYYY-MM-DD
-	Source   []recipeSource `yaml:"source"` // the first whose tool this host has is used
-	Packages struct {
-		Install []string `yaml:"install"`
-	} `yaml:"packages"`
-	Files []recipeFile `yaml:"files"` // written over what the source gave
+	Schema      string            `yaml:"schema" need:"yes" one:"sysctl.template/v1" doc:"version of this format"`
+	Name        string            `yaml:"name" need:"yes" is:"ref" doc:"the file's name without .yaml"`
+	Aliases     []string          `yaml:"aliases" is:"ref" doc:"other names: centos/7, el7"`
+	Description string            `yaml:"description" doc:"one line for people"`
+	OS          recipeOS          `yaml:"os" doc:"what is made"`
+	EOL         string            `yaml:"eol" is:"date" doc:"the day after which its makers mend nothing more, YYYY-MM-DD"`
+	Vars        map[string]string `yaml:"vars" is:"variable" doc:"values that --set changes, put in place of ${name}; one that is empty must be set"`
+	Source      []recipeSource    `yaml:"source" need:"yes" doc:"ways to make the tree: the first that works is used"`
+	Packages    recipePackages    `yaml:"packages" doc:"what a source that is no whole system gets installed"`
+	Services    recipeServices    `yaml:"services" doc:"what the guest's init is told"`
+	Files       []recipeFile      `yaml:"files" doc:"written over what the source gave"`
 }
 
-// recipeSource is one way to make the base system.
+// recipeOS is the OS that a recipe makes.
+type recipeOS struct {
+	Family  string   `yaml:"family" need:"yes" one:"debian rhel suse alpine arch gentoo slackware void" doc:"how it is managed"`
+	ID      string   `yaml:"id" need:"yes" is:"word" doc:"the distribution, as os-release has it"`
+	Version string   `yaml:"version" need:"yes" is:"word" doc:"of the distribution"`
+	Arch    []string `yaml:"arch" need:"yes" is:"word" doc:"architectures in Debian's names: amd64, i386, arm64"`
+}
+
+// recipeSource is one way to make the base system. Which fields it may have depends on its type.
 type recipeSource struct {
-	Type       string   `yaml:"type"`  // bootstrap
-	Tool       string   `yaml:"tool"`  // mmdebstrap, debootstrap, or "" for whichever is installed
-	Suite      string   `yaml:"suite"` // bookworm
-	Variant    string   `yaml:"variant"`
-	Components []string `yaml:"components"` // of the archive; none: the tool's default
+	Type     string   `yaml:"type" need:"yes" one:"bootstrap tar dir oci simplestreams" doc:"the way"`
+	Arch     []string `yaml:"arch" is:"word" doc:"architectures it is for; none: all of the recipe's"`
+	Complete bool     `yaml:"complete" in:"tar dir oci simplestreams" doc:"this is a whole system: packages are not installed"`
+
+	Tool       string       `yaml:"tool" in:"bootstrap" one:"mmdebstrap debootstrap dnf yum" doc:"none: whichever is installed and fits"`
+	Suite      string       `yaml:"suite" in:"bootstrap" is:"word" doc:"of a Debian archive: bookworm"`
+	Variant    string       `yaml:"variant" in:"bootstrap" one:"minbase" doc:"of the tool"`
+	Components []string     `yaml:"components" in:"bootstrap" is:"word" doc:"of a Debian archive; none: the tool's default"`
+	Keyring    string       `yaml:"keyring" in:"bootstrap" is:"path" doc:"file on the host with the keys of a Debian archive; none: the tool's default"`
+	Release    string       `yaml:"release" in:"bootstrap" is:"word" doc:"$releasever of an RPM distribution: 9"`
+	Mirror     string       `yaml:"mirror" in:"bootstrap" is:"url" doc:"the archive, where no other is given; none: the tool's default"`
+	Repos      []recipeRepo `yaml:"repos" in:"bootstrap" doc:"of an RPM distribution, below the mirror"`
+
+	URL    string `yaml:"url" need:"tar" in:"tar" is:"place" doc:"http, https or file URL, or absolute path, of a tar archive"`
+	SHA256 string `yaml:"sha256" need:"tar" in:"tar" is:"sha256" doc:"of the archive"`
+
+	Path string `yaml:"path" need:"dir" in:"dir" is:"path" doc:"directory on the host with a root filesystem"`
+
+	Ref    string `yaml:"ref" need:"oci" in:"oci" is:"image" doc:"image in a registry: docker.io/library/centos:7"`
+	Digest string `yaml:"digest" in:"oci" is:"digest" doc:"of the image or index that ref must be"`
+
+	Server string `yaml:"server" need:"simplestreams" in:"simplestreams" is:"url" doc:"image server"`
+	Image  string `yaml:"image" need:"simplestreams" in:"simplestreams" is:"word" doc:"alias on the server: debian/12"`
+}
+
+// sourceTypes are the types that a source may have.
+func sourceTypes() []string {
+	f, _ := reflect.TypeFor[recipeSource]().FieldByName("Type")
+	return strings.Fields(f.Tag.Get("one"))
+}
+
+// recipeRepo is a repository of RPM packages.
+type recipeRepo struct {
+	Name   string `yaml:"name" need:"yes" is:"word" doc:"of the repository: baseos"`
+	Path   string `yaml:"path" need:"yes" is:"below" doc:"below the mirror; $basearch and $releasever are replaced"`
+	GPGKey string `yaml:"gpgkey" is:"place" doc:"key that signs the packages; none: https vouches for them"`
+}
+
+// recipePackages is what is installed.
+type recipePackages struct {
+	Manager  string       `yaml:"manager" one:"apt yum dnf apk zypper pacman xbps" doc:"the guest's own, for sources that are not made by a bootstrap tool"`
+	Install  []string     `yaml:"install" is:"word" doc:"names of packages"`
+	Unsigned bool         `yaml:"unsigned" doc:"install although the keys that signed the packages have expired"`
+	Files    []recipeFile `yaml:"files" doc:"written before packages are installed: where to get them from"`
+}
+
+// recipeServices is what runs in the guest from boot on, beyond what its packages want.
+type recipeServices struct {
+	Enable  []string `yaml:"enable" is:"word" doc:"start at boot"`
+	Disable []string `yaml:"disable" is:"word" doc:"do not start at boot"`
 }
 
 // recipeFile is one file written literally.
 type recipeFile struct {
-	Path    string `yaml:"path"`
-	Mode    string `yaml:"mode"` // octal; "" = 0644
-	Content string `yaml:"content"`
+	Path    string `yaml:"path" need:"yes" is:"path" doc:"absolute"`
+	Mode    string `yaml:"mode" is:"mode" doc:"octal in quotes; none: \"0644\""`
+	Content string `yaml:"content" doc:"of the file"`
 }
 
-func (f recipeFile) perm() (fs.FileMode, error) {
-	if f.Mode == "" {
-		return 0o644, nil
+func (f recipeFile) perm() fs.FileMode {
+	if n, err := strconv.ParseUint(f.Mode, 8, 12); err == nil {
+		return fs.FileMode(n)
 	}
-	n, err := strconv.ParseUint(f.Mode, 8, 12)
-	if err != nil || n > 0o777 {
-		return 0, fmt.Errorf("%q is not an octal mode such as \"0644\"", f.Mode)
-	}
-	return fs.FileMode(n), nil
+	return 0o644
 }
 
 // template is the recipe as listed to people.
@@ -78,7 +128,7 @@ func (r recipe) template(origin string) sysctl.Template {
 
 // decode reads a recipe. Errors of form are Invalid and say file:LINE; errors of meaning are FieldErrors that
 // say the line, all at once. name is what the recipe must be called.
-func decode(file, name string, data []byte) (recipe, error) {
+func decode(file, name string, data []byte, by *rules) (recipe, error) {
 	var r recipe
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
@@ -92,7 +142,7 @@ func decode(file, name string, data []byte) (recipe, error) {
 	if err != nil {
 		return r, sysctl.E(sysctl.Invalid, "%s", yamlError(file, err))
 	}
-	return r, sysctl.Wrap(r.check(name, data), "%s", file)
+	return r, sysctl.Wrap(r.expand(nil).check(name, data, by), "%s", file)
 }
 
 // yamlError says FILE:LINE: what for everything the decoder complains of.
@@ -117,18 +167,7 @@ func yamlError(file string, err error) string {
 	return strings.Join(lines, "; ")
 }
 
-// checker collects the bad fields of a recipe with their lines.
-type checker struct {
-	errs sysctl.FieldErrors
-	root yaml.Node
-}
-
-// bad notes a bad field. path is "os.arch" or "source[0].suite".
-func (c *checker) bad(path, format string, args ...any) {
-	c.errs.Add(path, "%s (line %d)", fmt.Sprintf(format, args...), line(&c.root, path))
-}
-
-// line finds the line of a field, or of the nearest thing above that is there.
+// line finds the line of a field, or of the nearest thing above that is there. path is "os.arch" or "source[0].suite".
 func line(n *yaml.Node, path string) int {
 	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
 		n = n.Content[0]
@@ -154,92 +193,5 @@ func line(n *yaml.Node, path string) int {
 	return at
 }
 
-// word is what goes into a tool's arguments: never an option, never a list.
-const word = `^[a-zA-Z0-9][a-zA-Z0-9.+_:~/-]*$`
-
-// check returns every bad field as sysctl.FieldErrors.
-func (r recipe) check(name string, data []byte) error {
-	c := &checker{}
-	_ = yaml.Unmarshal(data, &c.root) // it was decoded once already
-	if r.Schema != schemaV1 {
-		c.bad("schema", "must be %s", schemaV1)
-	}
-	if r.Name != name {
-		c.bad("name", "must be %q, as the file is called", name)
-	}
-	for i, ref := range append([]string{r.Name}, r.Aliases...) {
-		if err := sysctl.CheckRef("template", ref); err != nil {
-			field := "name"
-			if i > 0 {
-				field = fmt.Sprintf("aliases[%d]", i-1)
-			}
-			c.bad(field, "%v", err)
-		}
-	}
-	for field, value := range map[string]string{"os.family": r.OS.Family, "os.id": r.OS.ID, "os.version": r.OS.Version} {
-		if value == "" {
-			c.bad(field, "is missing")
-		}
-	}
-	if len(r.OS.Arch) == 0 {
-		c.bad("os.arch", "is missing: a list such as [amd64, arm64]")
-	}
-	c.words("os.arch", r.OS.Arch)
-	if _, err := time.Parse(time.DateOnly, r.EOL); r.EOL != "" && err != nil {
-		c.bad("eol", "%q is not a date YYYY-MM-DD", r.EOL)
-	}
-	c.sources(r.Source)
-	c.words("packages.install", r.Packages.Install)
-	c.files(r.Files)
-	slices.SortStableFunc(c.errs, func(a, b sysctl.FieldError) int { return line(&c.root, a.Field) - line(&c.root, b.Field) })
-	return c.errs.Err()
-}
-
-func (c *checker) sources(sources []recipeSource) {
-	if len(sources) == 0 {
-		c.bad("source", "is missing: at least one is needed")
-	}
-	for i, s := range sources {
-		field := fmt.Sprintf("source[%d].", i)
-		if s.Type != "bootstrap" {
-			c.bad(field+"type", "%q is not known: bootstrap", s.Type)
-		}
-		if s.Tool != "" && !slices.Contains(bootstrapTools(), s.Tool) {
-			c.bad(field+"tool", "%q is not known: %s", s.Tool, strings.Join(bootstrapTools(), ", "))
-		}
-		if s.Suite == "" {
-			c.bad(field+"suite", "is missing")
-		} else {
-			c.word(field+"suite", s.Suite)
-		}
-		if s.Variant != "" && s.Variant != "minbase" {
-			c.bad(field+"variant", "%q is not known: minbase", s.Variant)
-		}
-		c.words(field+"components", s.Components)
-	}
-}
-
-// words reports what must not reach a tool's command line.
-func (c *checker) words(field string, values []string) {
-	for i, v := range values {
-		c.word(fmt.Sprintf("%s[%d]", field, i), v)
-	}
-}
-
-func (c *checker) word(field, value string) {
-	if !regexp.MustCompile(word).MatchString(value) {
-		c.bad(field, "%q is not a plain word", value)
-	}
-}
-
-func (c *checker) files(files []recipeFile) {
-	for i, f := range files {
-		field := fmt.Sprintf("files[%d].", i)
-		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || f.Path == "/" {
-			c.bad(field+"path", "%q is not a clean absolute path", f.Path)
-		}
-		if _, err := f.perm(); err != nil {
-			c.bad(field+"mode", "%v", err)
-		}
-	}
-}
+// at names an element of a list.
+func at(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -2,7 +2,9 @@ package templates
 
 import (
 	"crypto/rand"
+	"errors"
 	"os"
+	"path"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -53,6 +55,25 @@ func lift(root int, name string, beside ...string) error {
 		}
 	}
 	return unix.Unlinkat(root, aside, unix.AT_REMOVEDIR)
+}
+
+// removeIn removes name below root and everything below it; absent, or out of reach, is success.
+func removeIn(root int, name string) error {
+	dir, base := path.Split(name)
+	fd, err := openat(root, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY, inRoot)
+	if err != nil {
+		return unlessAbsent(err)
+	}
+	defer unix.Close(fd)
+	return unlessAbsent(removeAll(fd, base))
+}
+
+// unlessAbsent is err, or nil where it says that there is nothing to remove.
+func unlessAbsent(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return nil
+	}
+	return err
 }
 
 // removeAll removes name and everything below it; absent is success. Links are removed, not followed.

@@ -28,6 +28,7 @@ type sink struct {
 	*meter
 	root   int
 	owners bool             // uids and gids can be set (root)
+	hides  bool             // what takes the place of a directory takes that of its content too
 	dirs   map[string]attrs // set at the end: contents change mtimes, default ACLs would be inherited
 	buf    []byte           // for copying
 
@@ -144,6 +145,9 @@ func (s *sink) replace(dir int, base string, create func() error) error {
 	err := unix.Unlinkat(dir, base, 0)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
 		err = unix.Unlinkat(dir, base, unix.AT_REMOVEDIR)
+	}
+	if s.hides && errors.Is(err, unix.ENOTEMPTY) {
+		err = removeAll(dir, base)
 	}
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// toolRun is one run of a bootstrap tool.
+// toolRun is one run of a tool that makes a tree.
 type toolRun struct {
 	program  string
 	args     []string
@@ -132,7 +132,9 @@ func (o *toolOutput) flush() {
 
 // cause is the end of the output: the lines marked as errors where there are any.
 func (o *toolOutput) cause() string {
-	lines := slices.DeleteFunc(slices.Clone(o.last), func(l string) bool { return !strings.HasPrefix(l, "E: ") })
+	lines := slices.DeleteFunc(slices.Clone(o.last), func(l string) bool {
+		return !strings.HasPrefix(l, "E: ") && !strings.HasPrefix(l, "Error: ") && !strings.HasPrefix(l, "FATAL ERROR")
+	})
 	if len(lines) == 0 {
 		lines = o.last
 	}

@@ -94,6 +94,8 @@ type unpacker struct {
 	top    *sink // the whole archive
 	sub    *sink // what is in rootfs/, with that as its root; nil until there is something
 	others bool  // there is something beside rootfs/ that no image archive has
+
+	over *layering // set where the archive is one of several layers
 }
 
 func (u *unpacker) close() {
@@ -127,7 +129,7 @@ func (u *unpacker) all(ctx context.Context) error {
 // route returns the sink and the name in it for an entry of the archive.
 func (u *unpacker) route(name string, dir bool) (*sink, string) {
 	first, rest, below := strings.Cut(name, "/")
-	if first != "rootfs" || !below && !dir {
+	if u.over != nil || first != "rootfs" || !below && !dir {
 		return u.top, name
 	}
 	if u.sub == nil && !u.openSub() {
@@ -158,11 +160,17 @@ func (u *unpacker) entry(ctx context.Context, h *tar.Header, content io.Reader) 
 	if h.Typeflag == tar.TypeXGlobalHeader || h.Typeflag == 'V' { // comments of the archive, no entries
 		return nil
 	}
-	name, err := cleanName(h.Name)
+	name, err := u.cleanName(h.Name)
 	if err != nil {
 		return err
 	}
 	u.note(name)
+	if u.over != nil {
+		if hides, err := u.over.whiteout(u.top, name); hides || err != nil {
+			return u.refused(err)
+		}
+		u.over.mark(name)
+	}
 	if err := u.top.entry(); err != nil {
 		return err
 	}
@@ -201,7 +209,7 @@ func (u *unpacker) put(ctx context.Context, s *sink, name string, h *tar.Header,
 }
 
 func (u *unpacker) link(s *sink, name, linkname string) error {
-	target, err := cleanName(linkname)
+	target, err := u.cleanName(linkname)
 	if err != nil {
 		return sysctl.Wrap(err, "hard link")
 	}
@@ -246,6 +254,14 @@ func (u *unpacker) finish(ctx context.Context) error {
 		return err
 	}
 	return checkRoot(u.top.root)
+}
+
+// cleanName is cleanName, but that layers may have absolute names, which are meant in their tree.
+func (u *unpacker) cleanName(name string) (string, error) {
+	if u.over != nil && strings.HasPrefix(name, "/") {
+		name = "." + name
+	}
+	return cleanName(name)
 }
 
 // cleanName checks a name in an archive and returns it relative and clean.

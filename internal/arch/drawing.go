@@ -32,6 +32,7 @@ const (
 	yaml       = "go.yaml.in/yaml/v3"
 	compress   = "github.com/klauspost/compress"
 	xz         = "github.com/ulikunitz/xz"
+	registry   = "github.com/google/go-containerregistry"
 	xsys       = "golang.org/x/sys"
 	xterm      = "golang.org/x/term"
 	goInternal = "github.com/rogpeppe/go-internal"
@@ -59,7 +60,7 @@ var rooms = map[string]room{
 	"storage":         {rooms: []string{""}, libraries: []string{xsys}},
 	"netconfig":       {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
 	"netconfig/guest": {rooms: []string{""}},
-	"templates":       {rooms: []string{""}, libraries: []string{yaml, compress, xz, xsys}},
+	"templates":       {rooms: []string{""}, libraries: []string{yaml, compress, xz, registry, xsys}},
 	"manager/lxc":     {rooms: []string{""}, libraries: []string{golxc, xsys}},
 	"manager/compat":  {rooms: []string{""}},
 	// The manager's own locks are flock(2), and terminals need poll(2): system calls, no library's business.

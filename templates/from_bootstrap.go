@@ -1,0 +1,150 @@
+package templates
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// bootstrap makes the tree by a tool that installs packages into a directory.
+func (b *build) bootstrap(ctx context.Context, s recipeSource) (string, error) {
+	program, err := s.program(b.recipe)
+	if err != nil {
+		return "", err
+	}
+	mirror := b.archive(s)
+	if b.Offline && !strings.HasPrefix(mirror, "file:") {
+		return "", sysctl.E(sysctl.Unavailable, "%s needs the network for its packages", path.Base(program)).WithHint("name a mirror by a file URL")
+	}
+	if _, err := os.Stat(s.Keyring); s.Keyring != "" && err != nil {
+		return "", sysctl.E(sysctl.Unsupported, "keyring %s: %w", s.Keyring, err)
+	}
+	run := toolRun{program: program, progress: b.Progress, log: b.Log}
+	what := s.Suite
+	if s.isRPM(b.recipe) {
+		what = b.recipe.OS.ID + " " + s.Release
+		temp, err := os.MkdirTemp("", "sysctl-repos-")
+		if err != nil {
+			return "", sysctl.Wrap(err, "temporary directory")
+		}
+		defer os.RemoveAll(temp)
+		if run.args, err = b.rpmArgs(path.Base(program), s, mirror, temp); err != nil {
+			return "", err
+		}
+	} else {
+		run.args = b.debianArgs(path.Base(program), s, mirror)
+	}
+	if err := run.run(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s %s (%s)", path.Base(program), what, b.Arch), nil
+}
+
+// archive is the URL of the package archive, or "".
+func (b *build) archive(s recipeSource) string {
+	return cmp.Or(b.Mirror, b.Mirrors[b.recipe.Name], b.Mirrors[b.recipe.OS.ID], s.Mirror)
+}
+
+// program returns the path of the tool that is installed.
+func (s recipeSource) program(r recipe) (string, error) {
+	tools, pkg := []string{"mmdebstrap", "debootstrap"}, "mmdebstrap"
+	if s.isRPM(r) {
+		tools, pkg = []string{"dnf", "yum"}, "dnf"
+	}
+	if s.Tool != "" {
+		tools, pkg = []string{s.Tool}, s.Tool
+	}
+	for _, t := range tools {
+		if program, err := exec.LookPath(t); err == nil {
+			return program, nil
+		}
+	}
+	return "", sysctl.E(sysctl.Unsupported, "no %s on this host", strings.Join(tools, " or ")).WithHint("apt-get install %s", pkg)
+}
+
+// isRPM reports whether the source is for a tool that installs RPM packages.
+func (s recipeSource) isRPM(r recipe) bool {
+	if s.Tool != "" {
+		return s.Tool == "dnf" || s.Tool == "yum"
+	}
+	return s.Release != "" || r.OS.Family == "rhel"
+}
+
+// debianArgs are the arguments of a tool for Debian archives.
+func (b *build) debianArgs(tool string, s recipeSource, mirror string) []string {
+	var args []string
+	if s.Variant != "" {
+		args = append(args, "--variant="+s.Variant)
+	}
+	if len(s.Components) > 0 {
+		args = append(args, "--components="+strings.Join(s.Components, ","))
+	}
+	if len(b.recipe.Packages.Install) > 0 {
+		args = append(args, "--include="+strings.Join(b.recipe.Packages.Install, ","))
+	}
+	if s.Keyring != "" {
+		args = append(args, "--keyring="+s.Keyring)
+	}
+	if tool == "mmdebstrap" {
+		args = append(args, "--mode=root", "--format=directory", "--architectures="+b.Arch)
+	} else {
+		args = append(args, "--arch="+b.Arch)
+	}
+	args = append(args, s.Suite, b.dir)
+	if mirror != "" {
+		args = append(args, mirror)
+	}
+	return args
+}
+
+// rpmArgs are the arguments of a tool for RPM repositories. Its configuration lies in temp: nothing of the host's counts.
+func (b *build) rpmArgs(tool string, s recipeSource, mirror, temp string) ([]string, error) {
+	arch, ok := map[string]string{"amd64": "x86_64", "i386": "i686", "arm64": "aarch64", "ppc64el": "ppc64le", "s390x": "s390x", "armhf": "armv7hl", "riscv64": "riscv64"}[b.Arch]
+	if !ok {
+		return nil, sysctl.E(sysctl.Unsupported, "RPM has no architecture %s", b.Arch)
+	}
+	if tool == "yum" && b.Arch != hostArch() {
+		return nil, sysctl.E(sysctl.Unsupported, "yum makes no tree for %s on %s", b.Arch, hostArch()).WithHint("apt-get install dnf")
+	}
+	var conf strings.Builder
+	fmt.Fprintf(&conf, "[main]\ncachedir=%s/cache\nreposdir=%s/none\npersistdir=%s/state\nlogdir=%s\nplugins=0\ninstall_weak_deps=0\nassumeyes=1\n", temp, temp, temp, temp)
+	for _, r := range s.Repos {
+		fmt.Fprintf(&conf, "[%s]\nname=%s\nbaseurl=%s/%s\nenabled=1\n", r.Name, r.Name, strings.TrimSuffix(mirror, "/"), r.Path)
+		switch {
+		case r.GPGKey != "":
+			fmt.Fprintf(&conf, "gpgcheck=1\ngpgkey=%s\n", keyURL(r.GPGKey))
+		case strings.HasPrefix(mirror, "http:"):
+			return nil, sysctl.E(sysctl.Invalid, "nobody vouches for packages that come from %s by http without a key", redacted(mirror))
+		default:
+			conf.WriteString("gpgcheck=0\n")
+		}
+	}
+	at := filepath.Join(temp, tool+".conf")
+	if err := os.WriteFile(at, []byte(conf.String()), 0o600); err != nil {
+		return nil, err
+	}
+	args := []string{"--config=" + at, "--installroot=" + b.dir, "--releasever=" + s.Release, "-y"}
+	if tool == "dnf" {
+		platform := "el"
+		if b.recipe.OS.ID == "fedora" {
+			platform = "f"
+		}
+		args = append(args, "--forcearch="+arch, "--setopt=module_platform_id=platform:"+platform+s.Release)
+	}
+	return append(append(args, "install"), b.recipe.Packages.Install...), nil
+}
+
+// keyURL is a place as a URL.
+func keyURL(place string) string {
+	if path.IsAbs(place) {
+		return "file://" + place
+	}
+	return place
+}

@@ -1,0 +1,76 @@
+package templates
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// tar makes the tree of an archive that the recipe knows by its sum.
+func (b *build) tar(ctx context.Context, s recipeSource) (string, error) {
+	f, err := b.archiveFile(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if _, err := Unpack(ctx, f, b.dir, b.unpackOptions()); err != nil {
+		return "", err
+	}
+	return "tar " + redacted(s.URL) + " sha256:" + s.SHA256, nil
+}
+
+// archiveFile opens the archive, checked. One on this machine is not copied into the cache.
+func (b *build) archiveFile(ctx context.Context, s recipeSource) (*os.File, error) {
+	u, err := url.Parse(b.elsewhere(s.URL))
+	if err != nil {
+		return nil, sysctl.E(sysctl.Invalid, "%v", err)
+	}
+	if u.Scheme != "" && u.Scheme != "file" {
+		r := remote{url: u.String(), sum: s.SHA256, client: b.client, quiet: b.quiet}
+		return b.cache.fetch(ctx, r, b.maxDownload(), &tally{progress: b.Progress, step: "download"})
+	}
+	f, err := os.Open(u.Path)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	if _, err = io.Copy(sum, contextReader{ctx, f}); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != s.SHA256 {
+		err = sysctl.E(sysctl.Invalid, "%s: wrong content: its SHA-256 is %s, wanted is %s", u.Path, got, s.SHA256)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// elsewhere is the URL by which to get what is at the URL or path at: Mirrors may name another server for its host's.
+func (b *build) elsewhere(at string) string {
+	u, err := url.Parse(at)
+	if err != nil || u.Host == "" || b.Mirrors[u.Host] == "" {
+		return at
+	}
+	m := strings.TrimSuffix(b.Mirrors[u.Host], "/") + u.EscapedPath()
+	if u.RawQuery != "" {
+		m += "?" + u.RawQuery
+	}
+	return m
+}
+
+// directory makes the tree a copy of a directory on this machine.
+func (b *build) directory(ctx context.Context, s recipeSource) (string, error) {
+	if _, err := CopyTree(ctx, s.Path, b.dir, b.unpackOptions()); err != nil {
+		return "", err
+	}
+	return "directory " + path.Clean(s.Path), nil
+}
