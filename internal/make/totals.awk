@@ -18,9 +18,10 @@ function settle(line) { # a package has ended: its last line is line
 
 { held = held $0 "\n" }
 
-# Which test the following lines belong to, and the last thing it logged: the reason of a skip.
+# Which test the following lines belong to, and the last thing it logged: the reason of a skip (the
+# log of a txtar script comes after it).
 /^=== (RUN|NAME|CONT) / { test = $3 }
-/^ +[^ ]+\.go:[0-9]+: / { said[test] = $0; sub(/^ *[^ ]+:[0-9]+: /, "", said[test]) }
+/^ +[^ ]+\.go:[0-9]+: / && $1 !~ /^testscript\.go:/ { said[test] = $0; sub(/^ *[^ ]+:[0-9]+: /, "", said[test]) }
 
 /^ *--- PASS: / { passed++ }
 /^ *--- FAIL: / { failed++ }

@@ -69,6 +69,13 @@ func (e environment) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+// number is the environment's number, 0 where it has none.
+func (e environment) number() int {
+	b, _ := os.ReadFile(filepath.Join(e.dir, "environment"))
+	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return n
+}
+
 // remove takes the whole environment down, the way a user would.
 func (e environment) remove() error {
 	out, err := e.command("environment", "remove", "--force").CombinedOutput()
@@ -110,14 +117,31 @@ func TestScripts(t *testing.T) {
 }
 
 func runScript(t *testing.T, file, bin, image string) {
-	before, err := inventory()
+	environments := []environment{newEnvironment(bin), newEnvironment(bin)}
+	work := t.TempDir()
+	mine := traces{numbers: map[int]bool{}, dirs: []string{bin, work}}
+	for _, e := range environments {
+		mine.dirs = append(mine.dirs, e.dir, e.run)
+	}
+	before, err := takeInventory(mine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	environments := []environment{newEnvironment(bin), newEnvironment(bin)}
+	claim := func() { // the numbers the environments have now
+		for _, e := range environments {
+			mine.numbers[e.number()] = true
+		}
+	}
+	for _, e := range environments { // its first command gives an environment its number
+		if out, err := e.command("list", "-q").CombinedOutput(); err != nil {
+			t.Fatalf("list: %v\n%s", err, out)
+		}
+	}
+	claim()
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
-			Files: []string{file},
+			Files:       []string{file},
+			WorkdirRoot: work,
 			Setup: func(env *testscript.Env) error {
 				env.Vars = append(env.Vars, environments[0].vars()...)
 				env.Setenv("DEBIAN", image)
@@ -137,16 +161,17 @@ func runScript(t *testing.T, file, bin, image string) {
 			},
 		})
 	})
+	claim()
 	for _, e := range environments {
 		if err := e.remove(); err != nil {
 			t.Error(err)
 		}
 	}
-	after, err := inventory()
+	after, err := takeInventory(mine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range compare(before, after) {
+	for _, line := range leaks(before, after, mine) {
 		t.Error(line)
 	}
 }
