@@ -131,10 +131,13 @@ func (m *Manager) Settle(ctx context.Context, id int64, runID, target string) er
 	if err != nil || inst.ID != id || m.Runtime.State(id).RunID != runID || m.Runtime.State(id).Init.PID != 0 {
 		return err
 	}
-	if err := errors.Join(m.Runtime.Leave(), m.Runtime.Settled(id)); err != nil {
+	if err := m.Runtime.Settled(id); err != nil {
 		return err
 	}
 	if err := m.Runtime.Gone(ctx, id); err != nil {
+		return err
+	}
+	if err := m.Runtime.Leave(); err != nil {
 		return err
 	}
 	if err := m.Runtime.Clear(ctx, id); err != nil {

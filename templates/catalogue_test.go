@@ -180,6 +180,7 @@ func TestRecipesAreStrict(t *testing.T) {
 		{"RPM without repositories", "suite: bookworm, variant: minbase", "tool: dnf", []string{"source[0].release: is missing", "source[0].mirror: is missing", "source[0].repos: is missing"}},
 		{"RPM by http without a key", "suite: bookworm, variant: minbase", "tool: dnf, release: \"9\", mirror: \"http://x.example\", repos: [{name: a, path: b}]", []string{"source[0].repos[0].gpgkey: is missing"}},
 		{"source for an architecture of nobody", "variant: minbase", "arch: [vax]", []string{`source[0].arch[0]: "vax" is not among os.arch (line 6)`}},
+		{"packages without a manager", "type: bootstrap, suite: bookworm, variant: minbase", "type: dir, path: /x", []string{"packages.manager: is missing: source[0] is no whole system (line 7)"}},
 		{"unknown manager", "  install:", "  manager: emerge\n  install:", []string{`packages.manager: "emerge" is not known`}},
 		{"variable that is not declared", "suite: bookworm", "suite: \"${suite}\"", []string{"source[0].suite: ${suite} is not among the vars"}},
 		{"bad variable", "packages:", "vars: {Up: x}\npackages:", []string{`vars.Up: "Up" is not a variable's name`}},

@@ -36,7 +36,7 @@ func (b *build) install(ctx context.Context, s recipeSource) (note string, err e
 	if init, err = hasInit(b.dir); err == nil && !init && b.bootable(s) {
 		err = sysctl.E(sysctl.Unsupported, "there is no init in it after its packages were installed")
 	}
-	return ", packages by " + b.recipe.Packages.Manager, err
+	return ", finished in an instance", err
 }
 
 // bootable reports whether what the source gives must have an init. Bootstrap tools make what they were told to.

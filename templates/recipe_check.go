@@ -186,6 +186,9 @@ func (c *checker) source(field string, s recipeSource, r recipe) {
 		}
 	}
 	if s.Type != "bootstrap" {
+		if !s.Complete && len(r.Packages.Install) > 0 && r.Packages.Manager == "" {
+			c.bad("packages.manager", "is missing: %s is no whole system", field)
+		}
 		return
 	}
 	rpm := s.isRPM(r)

@@ -87,9 +87,13 @@ func (rt *Runtime) Warm() {
 	}
 }
 
-// Leave moves this process out of the cgroups of instances, to the roots of the hierarchies: a hook's
-// child is born in its monitor's, and could not remove them from inside.
+// Leave takes this process out of a run that has ended: a hook's child is born in its monitor's cgroups, which it
+// could not remove from inside, and in its mount namespace, where the root would stay mounted, and the
+// upper in use, for as long as the child lives. Elsewhere there is nothing to leave.
 func (rt *Runtime) Leave() error {
+	if err := unix.Unmount(rootDir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return sysctl.Wrap(err, "unmount %s", rootDir)
+	}
 	b, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return err
@@ -107,8 +111,8 @@ func (rt *Runtime) Leave() error {
 
 // Clear ends whatever still runs of an instance, at once, and removes all that a run leaves on the
 // host: cgroups and run directory. The host ends of its NICs go with its network namespace, for which the
-// kernel needs a moment more (cleanup_net); nobody has to wait for it, as every run has links of its own names. It does itself what liblxc's monitor would do,
-// because on cgroup v1 the monitor needs half a second for it (it moves itself into a pivot cgroup of
+// kernel needs a moment more (cleanup_net); nobody has to wait for it, as every run has links of its own
+// names. It does itself what liblxc's monitor would do, because on cgroup v1 the monitor needs half a second for it (it moves itself into a pivot cgroup of
 // every hierarchy, an RCU grace period each). A run whose directory was wiped is still known by its cgroups.
 // Idempotent; absent is success.
 func (rt *Runtime) Clear(ctx context.Context, id int64) error {
