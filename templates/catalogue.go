@@ -13,6 +13,9 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
+// Only what has been built and booted is built in. catalogue/unproven holds recipes that nobody has
+// tried against the world outside yet: the tests read them, users can copy them.
+//
 //go:embed catalogue/*.yaml
 var builtIn embed.FS
 
