@@ -79,6 +79,11 @@ func (t *tx) setAlias(ctx context.Context, alias, image string) error {
 		alias, image)
 }
 
+// RemoveAlias forgets one alias; its image stays. Absent is success.
+func (d *DB) RemoveAlias(ctx context.Context, alias string) error {
+	return d.write(ctx, func(t *tx) error { return t.exec(ctx, "DELETE FROM image_aliases WHERE alias = ?", alias) })
+}
+
 // DeleteImage forgets an image by its id, with its aliases. Absent is success. Its layers stay until they are
 // deleted; instances made from it live on.
 func (d *DB) DeleteImage(ctx context.Context, id string) error {

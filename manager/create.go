@@ -109,14 +109,18 @@ func (m *Manager) checkCreate(ctx context.Context, o *CreateOptions) (sysctl.Spe
 	if err := addBad(&bad, profiles.Check(o.Config, devices)); err != nil {
 		return sysctl.Spec{}, db.Claim{}, err
 	}
+	config, merged := profiles.Merge(ps, o.Config, devices)
+	var nics []db.ClaimNIC
+	if onlyDevices, err := profiles.Resolve(nil, merged); err == nil { // addresses can be judged though a key is wrong
+		nics, err = m.claimNICs(ctx, onlyDevices, nil)
+		if err := addBad(&bad, err); err != nil {
+			return sysctl.Spec{}, db.Claim{}, err
+		}
+	}
 	if err := bad.Err(); err != nil {
 		return sysctl.Spec{}, db.Claim{}, err
 	}
-	spec, err := profiles.Resolve(profiles.Merge(ps, o.Config, devices))
-	if err != nil {
-		return sysctl.Spec{}, db.Claim{}, err
-	}
-	nics, err := m.claimNICs(ctx, spec, nil)
+	spec, err := profiles.Resolve(config, merged)
 	if err != nil {
 		return sysctl.Spec{}, db.Claim{}, err
 	}

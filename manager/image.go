@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -161,14 +162,17 @@ func (m *Manager) ExportImage(ctx context.Context, ref string, w io.Writer) erro
 	return sysctl.Wrap(m.Catalogue.Pack(ctx, t.Root(), w), "export %s", ref)
 }
 
-// DeleteImage forgets an image. Its layers stay for as long as an instance or another image uses them.
+// DeleteImage forgets an image; named by one of several aliases, it forgets that alias only. Its layers stay for as long as an instance or another image uses them.
 func (m *Manager) DeleteImage(ctx context.Context, ref string) error {
 	image, err := m.DB.Image(ctx, ref)
-	if err == nil {
-		err = m.DB.DeleteImage(ctx, image.ID)
-	}
-	if err == nil {
-		err = m.collectLayers(ctx)
+	switch {
+	case err != nil:
+	case len(image.Aliases) > 1 && slices.Contains(image.Aliases, ref):
+		err = m.DB.RemoveAlias(ctx, ref)
+	default:
+		if err = m.DB.DeleteImage(ctx, image.ID); err == nil {
+			err = m.collectLayers(ctx)
+		}
 	}
 	return sysctl.Wrap(err, "delete image %s", ref)
 }

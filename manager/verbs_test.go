@@ -110,7 +110,8 @@ func TestStopTimeout(t *testing.T) {
 func TestCreateBadInput(t *testing.T) {
 	h := newHouse(t)
 	o := manager.CreateOptions{Source: "debian12", Name: "1bad_", Profiles: []string{"default", "nope"},
-		Config: map[string]string{"limits.memory": "lots", "limits.cpus": "1", "boot.autostart": "maybe"}}
+		Config: map[string]string{"limits.memory": "lots", "limits.cpus": "1", "boot.autostart": "maybe"},
+		IPs:    []netip.Addr{netip.MustParseAddr("192.168.7.7")}}
 	_, err := h.Create(t.Context(), o)
 	var fe sysctl.FieldErrors
 	if !errors.As(err, &fe) {
@@ -120,7 +121,7 @@ func TestCreateBadInput(t *testing.T) {
 	for _, f := range fe {
 		fields = append(fields, f.Field)
 	}
-	want := []string{"name", "profile", "boot.autostart", "limits.cpus", "limits.memory"}
+	want := []string{"name", "profile", "boot.autostart", "limits.cpus", "limits.memory", "devices.eth0.ipv4.address"}
 	if !reflect.DeepEqual(fields, want) {
 		t.Errorf("fields = %q, want %q", fields, want)
 	}
@@ -489,4 +490,24 @@ func TestListWhileMaking(t *testing.T) {
 	if err != nil || len(seen) != 1 || seen[0].State.Status == sysctl.Broken || len(seen[0].State.Problems) != 1 {
 		t.Errorf("list during launch: %+v, %v", seen, err)
 	}
+}
+
+// An image with several names loses the one that is deleted, and goes with the last.
+func TestDeleteImageByAlias(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "a"})
+	kind(t, err, "")
+	image, err := h.Image(ctx, "debian12")
+	kind(t, err, "")
+	kind(t, h.db.SetAlias(ctx, "again", image.ID), "")
+	kind(t, h.DeleteImage(ctx, "again"), "")
+	if _, err := h.Image(ctx, "debian12"); err != nil {
+		t.Errorf("the image went with one of its names: %v", err)
+	}
+	_, err = h.Image(ctx, "again")
+	kind(t, err, sysctl.NotFound)
+	kind(t, h.DeleteImage(ctx, "debian12"), "")
+	_, err = h.Image(ctx, image.ID)
+	kind(t, err, sysctl.NotFound)
 }

@@ -200,7 +200,7 @@ func (a *app) imageDeleteCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "delete IMAGE...",
 		Short:             "delete images",
-		Long:              "Deletes images. Instances made from them keep what they need of them.",
+		Long:              "Deletes images. Instances made from them keep what they need of them. An image with several aliases loses only the\none that is named; its id deletes it whole.",
 		Example:           "  sysctl image delete mybox",
 		Args:              takes(1, -1),
 		ValidArgsFunction: each(a.imageRefs()),
