@@ -44,7 +44,7 @@ install: build ## into PREFIX=/usr/local, below DESTDIR=
 	@bin/sysctl completion zsh >$(DESTDIR)$(zshcomp)
 	@bin/sysctl completion fish >$(DESTDIR)$(fishcomp)
 	@bin/sysctl docs --man $(DESTDIR)$(mandir)
-	@sed 's|@BINDIR@|$(bindir)|' internal/make/sysctl-autostart.service.in >$(DESTDIR)$(unit)
+	@sed 's|@BINDIR@|$(bindir)|g' internal/make/sysctl-autostart.service.in >$(DESTDIR)$(unit)
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 	@echo "installed $(VERSION) in $(DESTDIR)$(PREFIX)"
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -362,10 +363,16 @@ func TestOCILogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	elsewhere := ""
-	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	store := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		elsewhere += req.Header.Get("Authorization")
 		_, _ = w.Write(layer)
 	}))
+	store.Listener.Close()
+	var err error
+	if store.Listener, err = net.Listen("tcp", "127.0.0.2:0"); err != nil { // another host than the registry's 127.0.0.1
+		t.Fatal(err)
+	}
+	store.Start()
 	defer store.Close()
 	r.before = func(w http.ResponseWriter, req *http.Request) bool {
 		if user, password, _ := req.BasicAuth(); user != "me" || password != "secret" {
@@ -374,14 +381,13 @@ func TestOCILogin(t *testing.T) {
 			return true
 		}
 		if strings.HasSuffix(req.URL.Path, sumOf(layer)) {
-			// Another host: localhost in place of 127.0.0.1.
-			http.Redirect(w, req, strings.Replace(store.URL, "127.0.0.1", "localhost", 1)+"/x?ticket=1", http.StatusTemporaryRedirect)
+			http.Redirect(w, req, store.URL+"/x?ticket=1", http.StatusTemporaryRedirect)
 			return true
 		}
 		return false
 	}
 	dir, _ := emptyDir(t)
-	_, err := buildOf(t, recipeOf("", r.source("one")), dir, BuildOptions{})
+	_, err = buildOf(t, recipeOf("", r.source("one")), dir, BuildOptions{})
 	wantTree(t, dir, err)
 	if elsewhere != "" {
 		t.Errorf("the login was given to another host: %s", elsewhere)

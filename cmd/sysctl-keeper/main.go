@@ -59,6 +59,11 @@ func run() string {
 	if err != nil {
 		return "new container: " + err.Error()
 	}
+	// Only reading a file tells liblxc 5 the name that its AppArmor profile is generated for (conf->name,
+	// lxccontainer.c, load_config_locked); without one it takes its lxcpath for the profile's file.
+	if err := c.LoadConfigFile(os.DevNull); err != nil {
+		return "new container: " + err.Error()
+	}
 	for i := 0; i+1 < len(items); i += 2 {
 		if err := c.SetConfigItem(items[i], items[i+1]); err != nil {
 			return "set " + items[i] + " = " + items[i+1] + ": " + err.Error()
