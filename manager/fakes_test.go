@@ -122,7 +122,7 @@ func (f fakeRuntime) State(id int64) sysctl.State {
 	if r == nil {
 		return sysctl.State{Status: sysctl.Stopped}
 	}
-	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}}
+	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
 	select {
 	case <-r.ended:
 		s.Status, s.Init = sysctl.Stopped, sysctl.Process{}

@@ -31,6 +31,7 @@ func (m *Manager) stop(ctx context.Context, inst sysctl.Instance, o StopOptions)
 	s := m.Runtime.State(inst.ID)
 	switch {
 	case o.Force:
+	case s.Status == sysctl.Stopped && s.Monitor.PID != 0: // its guest is rebooting, or on its way out
 	case s.Status == sysctl.Stopped:
 		return sysctl.E(sysctl.Conflict, "it is not running").WithHint("sysctl start %s", inst.Name)
 	case s.Status == sysctl.Frozen:

@@ -511,3 +511,14 @@ func TestDeleteImageByAlias(t *testing.T) {
 	_, err = h.Image(ctx, image.ID)
 	kind(t, err, sysctl.NotFound)
 }
+
+// Between two lives of a guest that reboots there is a monitor and no init: stop ends it all the same.
+func TestStopWhileRebooting(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	close(h.w.running[1].ended)
+	kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{}), "")
+	if left := h.w.left(); left != "upper 1" {
+		t.Errorf("left: %s", left)
+	}
+}

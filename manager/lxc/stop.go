@@ -128,8 +128,8 @@ func (rt *Runtime) Clear(ctx context.Context, id int64) error {
 	if err := rt.clearCgroups(ctx, id); err != nil {
 		return sysctl.Wrap(err, "remove cgroups")
 	}
-	if err := os.RemoveAll(filepath.Join(lxcPath, rt.paths.lxcName(id))); err != nil { // generated AppArmor profiles
-		return err
+	if err := rt.clearAppArmor(id); err != nil {
+		return sysctl.Wrap(err, "remove AppArmor profile")
 	}
 	return os.RemoveAll(rt.paths.Dir(id))
 }
