@@ -6,11 +6,9 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager"
-	"github.com/sysctl-os/sysctl/manager/lxc"
 	"github.com/sysctl-os/sysctl/netconfig"
 	"github.com/sysctl-os/sysctl/netconfig/guest"
 	"github.com/sysctl-os/sysctl/storage"
@@ -18,13 +16,6 @@ import (
 )
 
 // The hands, in the shape the manager declares. Adapters only: no decision is taken here.
-
-type runtimeOf struct{ *lxc.Runtime }
-
-func (runtimeOf) HaltSignal(init string) syscall.Signal {
-	sig, _ := lxc.HaltSignal(init)
-	return sig
-}
 
 type storageOf struct{ *storage.Store }
 

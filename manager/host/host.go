@@ -55,7 +55,7 @@ func Open(ctx context.Context, e Environment) (m *manager.Manager, close func(),
 		return nil, nil, err
 	}
 	m = manager.New(manager.Config{
-		DB: d, Runtime: runtimeOf{rt}, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number)},
+		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number)},
 		Guests: guests{}, Catalogue: catalogue{},
 		LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, IDs: ids,
 		Hook: hook(self, e), Link: linkName(number),

@@ -59,8 +59,3 @@ func openRoot(p sysctl.Process) (*os.File, error) {
 	}
 	return f, nil
 }
-
-// SetSize tells a pty its size in characters.
-func SetSize(pty *os.File, rows, cols uint16) error {
-	return unix.IoctlSetWinsize(int(pty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
-}

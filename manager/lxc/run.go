@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/sysctl-os/sysctl"
@@ -97,17 +96,4 @@ func (rt *Runtime) unwritten(id int64) sysctl.State {
 		}
 	}
 	return s
-}
-
-// runIDs lists the ids of instances with a run directory.
-func (rt *Runtime) dirs() ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(rt.paths.Run, "instances"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
-	}
-	return names, err
 }

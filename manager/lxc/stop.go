@@ -12,22 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HaltSignal is how an init is asked to halt the system (research: each init's sources). The second
-// result says whether the init is known to understand it.
-func HaltSignal(init string) (unix.Signal, bool) {
+// HaltSignal is how an init is asked to halt the system (research: each init's sources);
+// one that nobody knows is sent SIGPWR, as liblxc does.
+func (rt *Runtime) HaltSignal(init string) unix.Signal {
 	switch init {
 	case "systemd":
-		return 37, true // SIGRTMIN+3 with glibc's SIGRTMIN of 34: systemd(1), "Signals"
+		return 37 // SIGRTMIN+3 with glibc's SIGRTMIN of 34: systemd(1), "Signals"
 	case "busybox", "openrc":
-		return unix.SIGUSR2, true // busybox init: poweroff
+		return unix.SIGUSR2 // busybox init: poweroff
 	case "sysvinit", "upstart":
-		return unix.SIGPWR, true // powerfail entry of inittab, or power-status-changed job
+		return unix.SIGPWR // powerfail entry of inittab, or power-status-changed job
 	case "runit":
-		return unix.SIGCONT, true // runit(8): with /etc/runit/stopit executable
+		return unix.SIGCONT // runit(8): with /etc/runit/stopit executable
 	case "finit":
-		return unix.SIGUSR2, true // finit: poweroff
+		return unix.SIGUSR2 // finit: poweroff
 	}
-	return unix.SIGPWR, false
+	return unix.SIGPWR
 }
 
 // Wait returns when the init that runs now has ended, or with ctx's error. A stopped instance returns
