@@ -192,11 +192,13 @@ func (f fakeRuntime) Exec(ctx context.Context, id int64, c sysctl.Command) (int,
 	return 7, nil
 }
 func (f fakeRuntime) OpenPTY(int64) (*os.File, *os.File, error) { return nil, nil, errInjected }
-func (f fakeRuntime) OpenConsole(int64) (*os.File, error)       { return nil, errInjected }
-func (f fakeRuntime) LogPath(int64) string                      { return "/nonexistent" }
-func (f fakeRuntime) ConsoleLogPath(int64) string               { return "/nonexistent" }
-func (f fakeRuntime) RemoveLogs(int64) error                    { return nil }
-func (f fakeRuntime) Probe(context.Context) []sysctl.Fact       { return []sysctl.Fact{{Name: "kernel"}} }
+func (f fakeRuntime) OpenConsole(context.Context, int64) (*os.File, func(), error) {
+	return nil, nil, errInjected
+}
+func (f fakeRuntime) LogPath(int64) string                { return "/nonexistent" }
+func (f fakeRuntime) ConsoleLogPath(int64) string         { return "/nonexistent" }
+func (f fakeRuntime) RemoveLogs(int64) error              { return nil }
+func (f fakeRuntime) Probe(context.Context) []sysctl.Fact { return []sysctl.Fact{{Name: "kernel"}} }
 
 type fakeStorage struct{ *world }
 

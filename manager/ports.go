@@ -31,7 +31,7 @@ type Runtime interface {
 	Limit(id int64, b sysctl.Boot) error
 	Exec(ctx context.Context, id int64, c sysctl.Command) (int, error)
 	OpenPTY(id int64) (master, slave *os.File, err error)
-	OpenConsole(id int64) (*os.File, error)
+	OpenConsole(ctx context.Context, id int64) (pty *os.File, release func(), err error)
 	LogPath(id int64) string
 	ConsoleLogPath(id int64) string
 	RemoveLogs(id int64) error

@@ -80,14 +80,14 @@ func (m *Manager) console(ctx context.Context, name string, o ConsoleOptions) er
 	if _, err := m.running(inst); err != nil {
 		return err
 	}
-	pty, err := m.Runtime.OpenConsole(inst.ID)
+	pty, release, err := m.Runtime.OpenConsole(ctx, inst.ID)
 	if sysctl.KindOf(err) == sysctl.Busy {
 		return sysctl.E(sysctl.Busy, "%w", err).WithHint("sysctl console --log %s", name)
 	}
 	if err != nil {
 		return err
 	}
-	defer pty.Close()
+	defer release()
 	resize(ctx, pty, o.Resize)
 	done, err := newSignal()
 	if err != nil {

@@ -1,133 +1,67 @@
-// Command sysctl-keeper starts one instance and goes away. It is started by the manager in a mount
-// namespace of its own; the liblxc monitor it leaves behind stays in that namespace for as long as the
-// instance runs, so the instance's root is mounted nowhere else and is gone when the monitor is.
+// Command sysctl-keeper is all that talks to liblxc, one small process per job:
 //
-// The monitor is a fork of this process and keeps its memory, so it imports next to nothing.
+//	sysctl-keeper boot              starts one instance and goes away
+//	sysctl-keeper console NAME DIR  hands over the instance's console
+//	sysctl-keeper version           prints liblxc's version
 //
-// Input, on file descriptor 3: NUL-terminated strings: name, lxcpath, mount point, a
-// cgroup.procs file to join or "", the number of disks, where in the guest each goes, and then pairs of
-// liblxc key and value. File descriptor 4: the detached mount that becomes the root; 5 and on:
-// those of the disks.
-// Output: on success the init's pid on stdout and exit status 0; else one line on stderr and status 1.
+// boot is started by the manager, often before it knows what to boot, in a mount namespace of its own; the
+// liblxc monitor it leaves behind stays in that namespace for as long as the instance runs, so the instance's
+// root is mounted nowhere else and is gone when the monitor is. It is C (boot.c), because the monitor keeps its memory.
+//
+// Its input is one packet on the socket that is file descriptor 3. The packet carries descriptors: of a file with the request, of the
+// detached mount that becomes the root, and of one for each disk. The request is NUL-terminated strings: name,
+// lxcpath, mount point, the cgroup.procs file to join, where in the guest each disk goes, and then pairs of liblxc key and
+// value. Its output is one packet: the init's pid, or "!" and why not. A socket that is closed ends it.
+//
+// console answers with one packet on descriptor 3 too: "." with the console's descriptor, or "!" and why not.
 package main
 
 import (
 	"os"
-	"runtime"
-	"runtime/debug"
-	"strconv"
 
 	"github.com/lxc/go-lxc"
 	"golang.org/x/sys/unix"
 )
 
+// #cgo pkg-config: lxc
+import "C"
+
 func main() {
-	debug.SetGCPercent(-1)
-	runtime.LockOSThread()
-	if err := run(); err != "" {
-		os.Stderr.WriteString(err + "\n")
-		os.Exit(1)
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "version":
+		os.Stdout.WriteString(lxc.Version() + "\n")
+	case len(os.Args) == 4 && os.Args[1] == "console":
+		console(os.Args[2], os.Args[3])
+	default:
+		os.Stderr.WriteString("sysctl-keeper: a part of sysctl, not to be called by hand\n")
+		os.Exit(2)
 	}
 }
 
-func run() string {
-	head, disks, items, msg := input()
-	if msg != "" {
-		return msg
-	}
-	name, path, root, join := head[0], head[1], head[2], head[3]
-	if join != "" {
-		if err := os.WriteFile(join, []byte("0"), 0); err != nil {
-			return "join cgroup: " + err.Error()
-		}
-	}
-	// What the host mounts and unmounts later reaches this namespace, so nothing of it is pinned; what is
-	// attached here stays here.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return "make mounts slave: " + err.Error()
-	}
-	if err := unix.MoveMount(4, "", unix.AT_FDCWD, root, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return "attach root: move_mount " + root + ": " + err.Error()
-	}
-	unix.Close(4)
-	for i, path := range disks {
-		if err := attach(5+i, root, path); err != nil {
-			return "attach disk at " + path + ": " + err.Error()
-		}
-	}
+// console asks the instance's monitor for its console and passes the descriptor on. liblxc frees the console when this
+// process's connection to the monitor ends, so it stays until the other side closes the socket.
+func console(name, path string) {
 	c, err := lxc.NewContainer(name, path)
 	if err != nil {
-		return "new container: " + err.Error()
+		answer("!"+err.Error(), nil)
+		return
 	}
-	// Only reading a file tells liblxc 5 the name that its AppArmor profile is generated for (conf->name,
-	// lxccontainer.c, load_config_locked); without one it takes its lxcpath for the profile's file.
-	if err := c.LoadConfigFile(os.DevNull); err != nil {
-		return "new container: " + err.Error()
+	defer c.Release()
+	fd, err := c.ConsoleFd(0)
+	if err != nil || fd < 0 {
+		answer("!the console is in use by somebody else", nil)
+		return
 	}
-	for i := 0; i+1 < len(items); i += 2 {
-		if err := c.SetConfigItem(items[i], items[i+1]); err != nil {
-			return "set " + items[i] + " = " + items[i+1] + ": " + err.Error()
-		}
-	}
-	if err := c.WantCloseAllFds(true); err != nil {
-		return "close fds: " + err.Error()
-	}
-	if err := c.Start(); err != nil {
-		return "start: " + err.Error()
-	}
-	os.Stdout.WriteString(strconv.Itoa(c.InitPid()) + "\n")
-	return ""
-}
-
-// input reads the request from descriptor 3 and closes it.
-func input() (head, disks, items []string, msg string) {
-	var buf []byte
-	chunk := make([]byte, 32<<10)
+	answer(".", unix.UnixRights(fd))
 	for {
-		n, err := unix.Read(3, chunk)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, nil, nil, "read request: " + err.Error()
-		}
-		if n == 0 {
-			break
-		}
-		buf = append(buf, chunk[:n]...)
-	}
-	unix.Close(3)
-	var all []string
-	for start, i := 0, 0; i < len(buf); i++ {
-		if buf[i] == 0 {
-			all = append(all, string(buf[start:i]))
-			start = i + 1
+		if _, err := unix.Read(3, make([]byte, 1)); err != unix.EINTR {
+			return
 		}
 	}
-	if len(all) < 5 {
-		return nil, nil, nil, "read request: short"
-	}
-	n, err := strconv.Atoi(all[4])
-	if err != nil || n < 0 || len(all) < 5+n {
-		return nil, nil, nil, "read request: bad number of disks"
-	}
-	return all[:4], all[5 : 5+n], all[5+n:], ""
 }
 
-// attach moves a detached mount to a path inside the guest's root, which is resolved there: the guest's links
-// lead nowhere else. liblxc binds the root with what is mounted in it.
-func attach(fd int, root, path string) error {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
+func answer(line string, rights []byte) {
+	if err := unix.Sendmsg(3, []byte(line), rights, nil, unix.MSG_NOSIGNAL); err != nil {
+		os.Exit(1) // whoever asked is gone
 	}
-	defer unix.Close(dir)
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	target, err := unix.Openat2(dir, path, &how)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(target)
-	defer unix.Close(fd)
-	return unix.MoveMount(fd, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }

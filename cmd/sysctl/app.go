@@ -14,7 +14,7 @@ import (
 
 // opener opens this machine for one verb; the func it returns gives back what is held. Verbs that work
 // without root (template list, show and validate) call it without root.
-type opener func(ctx context.Context) (b backend, done func(), err error)
+type opener func(ctx context.Context, starts bool) (b backend, done func(), err error)
 
 // app is one run of the command.
 type app struct {
@@ -38,6 +38,7 @@ type app struct {
 // traits is what the front must know of a verb beyond its flags.
 type traits struct {
 	unprivileged bool          // works without root
+	starts       bool          // boots instances: what that needs in any case is begun at once
 	undoes       bool          // changes something, and undoes it when interrupted
 	passes       bool          // the exit status is a guest command's; our own failure is 125
 	kinds        []sysctl.Kind // of the failures its help lists, beside the ones every verb has
@@ -76,7 +77,7 @@ func (a *app) with(cmd *cobra.Command, do func(ctx context.Context, b backend) e
 	}
 	ctx, stop := a.interruptible(cmd.Context(), t.undoes)
 	defer stop()
-	b, done, err := a.open(ctx)
+	b, done, err := a.open(ctx, t.starts)
 	if err != nil {
 		return sysctl.Wrap(err, "%s", verbPath(cmd))
 	}

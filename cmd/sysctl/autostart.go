@@ -41,5 +41,5 @@ already is left alone. The systemd unit sysctl-autostart.service calls it at boo
 			return err
 		})
 	}
-	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.Unavailable}})
+	return a.verb(cmd, traits{starts: true, undoes: true, kinds: []sysctl.Kind{sysctl.Unavailable}})
 }

@@ -62,7 +62,7 @@ func (a *app) live(list func(ctx context.Context, b backend) []string) completer
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		b, done, err := a.open(ctx)
+		b, done, err := a.open(ctx, false)
 		if err != nil {
 			return nil, noFiles
 		}

@@ -90,14 +90,14 @@ func loadFake(file string) (*fake, error) {
 	return f, json.Unmarshal(b, f)
 }
 
-func (f *fake) open(context.Context) (backend, func(), error) {
+func (f *fake) open(context.Context, bool) (backend, func(), error) {
 	f.opened++
 	return f, func() {}, nil
 }
 
 // openFakeFile opens the fake that a script's commands share.
 func openFakeFile(file string) opener {
-	return func(context.Context) (backend, func(), error) {
+	return func(context.Context, bool) (backend, func(), error) {
 		f, err := loadFake(file)
 		return f, func() { f.store(file) }, err
 	}

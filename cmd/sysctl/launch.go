@@ -63,7 +63,7 @@ func (a *app) creation(cmd *cobra.Command, start bool) *cobra.Command {
 		}
 		return a.with(cmd, func(ctx context.Context, b backend) error { return a.create(ctx, b, o, *out) })
 	}
-	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.Busy,
+	return a.verb(cmd, traits{starts: start, undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.Busy,
 		sysctl.Unsupported, sysctl.NoSpace, sysctl.Unavailable}})
 }
 

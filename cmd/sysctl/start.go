@@ -22,6 +22,6 @@ start what is running.`,
 			})
 		},
 	}
-	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Conflict, sysctl.Busy,
+	return a.verb(cmd, traits{starts: true, undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Conflict, sysctl.Busy,
 		sysctl.Unsupported, sysctl.NoSpace}})
 }

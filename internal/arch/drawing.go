@@ -61,11 +61,11 @@ var rooms = map[string]room{
 	"netconfig":       {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
 	"netconfig/guest": {rooms: []string{""}},
 	"templates":       {rooms: []string{""}, libraries: []string{yaml, compress, xz, registry, xsys}},
-	"manager/lxc":     {rooms: []string{""}, libraries: []string{golxc, xsys}},
+	"manager/lxc":     {rooms: []string{""}, libraries: []string{xsys}},
 	"manager/compat":  {rooms: []string{""}},
 	// The manager's own locks are flock(2), and terminals need poll(2): system calls, no library's business.
 	"manager":           {rooms: []string{"", "profiles", "db", "manager/compat"}, libraries: []string{xsys}, testLibraries: []string{sqlite}},
-	"cmd/sysctl-keeper": {rooms: []string{"", "manager/lxc"}, libraries: []string{golxc, xsys}},
+	"cmd/sysctl-keeper": {libraries: []string{golxc, xsys}},
 	"manager/host": {
 		rooms: []string{"", "manager", "manager/compat", "manager/lxc", "profiles", "db", "storage",
 			"netconfig", "netconfig/guest", "templates"},

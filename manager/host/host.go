@@ -18,9 +18,9 @@ import (
 	"github.com/sysctl-os/sysctl/storage"
 )
 
-// Open opens an environment of this machine, making its directories and database the first time. The
-// caller calls close.
-func Open(ctx context.Context, e Environment) (m *manager.Manager, close func(), err error) {
+// Open opens an environment of this machine, making its directories and database the first time. A
+// caller that will start instances says so: what that needs in any case is then begun at once. The caller calls close.
+func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, close func(), err error) {
 	for _, dir := range []string{e.Dir, e.RunDir} {
 		if !filepath.IsAbs(dir) {
 			return nil, nil, sysctl.E(sysctl.Invalid, "SYSCTL_DIR and SYSCTL_RUN_DIR must be absolute paths, not %q", dir)
@@ -50,8 +50,12 @@ func Open(ctx context.Context, e Environment) (m *manager.Manager, close func(),
 	if err != nil {
 		return nil, nil, err
 	}
+	if starts {
+		rt.Warm()
+	}
 	d, err := db.Open(ctx, db.Options{Path: filepath.Join(e.Dir, "sysctl.db"), Now: time.Now, DefaultNetwork: network.Name})
 	if err != nil {
+		rt.Close()
 		return nil, nil, err
 	}
 	m = manager.New(manager.Config{
@@ -61,7 +65,7 @@ func Open(ctx context.Context, e Environment) (m *manager.Manager, close func(),
 		Hook: hook(self, e), Link: linkName(number),
 		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: e.Remove,
 	})
-	return m, func() { d.Close() }, nil
+	return m, func() { d.Close(); rt.Close() }, nil
 }
 
 // keeper finds the keeper's binary: where make install puts it, or beside ours (a build tree).

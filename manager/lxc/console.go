@@ -1,25 +1,27 @@
 package lxc
 
 import (
+	"context"
 	"os"
+	"strings"
 
 	"github.com/sysctl-os/sysctl"
-	"golang.org/x/sys/unix"
 )
 
 // OpenConsole connects to the console of a running instance: what is read is what the guest writes to
-// /dev/console from now on. One client at a time; a second one gets a Busy error. The connection
-// lasts as long as this process (liblxc ties it to the socket it keeps open). The caller closes the file.
-func (rt *Runtime) OpenConsole(id int64) (*os.File, error) {
-	c, err := rt.container(id)
+// /dev/console. Only one connection can be open at a time (Busy); release ends it, and the pty is of no use then.
+func (rt *Runtime) OpenConsole(ctx context.Context, id int64) (pty *os.File, release func(), err error) {
+	k, err := rt.runKeeper("console", rt.paths.lxcName(id), lxcPath)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer c.Release()
-	fd, err := c.ConsoleFd(0)
-	if err != nil || fd < 0 {
-		return nil, sysctl.E(sysctl.Busy, "the console is in use by somebody else")
+	answer, pty, err := k.ask(ctx)
+	if why, refused := strings.CutPrefix(answer, "!"); refused {
+		err = sysctl.E(sysctl.Busy, "%s", why)
 	}
-	unix.CloseOnExec(fd)
-	return os.NewFile(uintptr(fd), "console"), nil
+	if err != nil {
+		k.close()
+		return nil, nil, err
+	}
+	return pty, func() { pty.Close(); k.close() }, nil
 }

@@ -15,7 +15,7 @@ import (
 
 // Probe finds out what running instances needs of this host.
 func (rt *Runtime) Probe(ctx context.Context) []sysctl.Fact {
-	return []sysctl.Fact{kernel(), rt.liblxc(), rt.layout(), rt.controllers(), userNamespaces(ctx), rt.keeperThere(), apparmor()}
+	return []sysctl.Fact{kernel(), rt.liblxc(ctx), rt.layout(), rt.controllers(), userNamespaces(ctx), rt.keeperThere(), apparmor()}
 }
 
 // oldestKernel is where overlay layers can be idmapped (commit bc70682a497c).
@@ -40,8 +40,14 @@ func kernel() sysctl.Fact {
 	return f
 }
 
-func (rt *Runtime) liblxc() sysctl.Fact {
-	f := sysctl.Fact{Name: "liblxc", Value: Version(), Level: sysctl.OK}
+func (rt *Runtime) liblxc(ctx context.Context) sysctl.Fact {
+	f := sysctl.Fact{Name: "liblxc", Level: sysctl.OK}
+	out, err := exec.CommandContext(ctx, rt.keeper, "version").Output()
+	if err != nil {
+		f.Value, f.Level, f.Cost, f.Repair = "unknown", sysctl.Fatal, "instances do not start ("+err.Error()+")", "apt-get install liblxc1"
+		return f
+	}
+	f.Value = strings.TrimSpace(string(out))
 	parts := strings.SplitN(f.Value, ".", 3)
 	if major, err := strconv.Atoi(parts[0]); err == nil && major < 5 {
 		f.Level, f.Cost, f.Repair = sysctl.Warning, "only liblxc 5.0.2 and newer are tried", "apt-get install liblxc1"

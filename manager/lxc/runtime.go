@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/lxc/go-lxc"
-	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,6 +24,13 @@ type Runtime struct {
 	paths   Paths
 	keeper  string
 	cgroups hierarchies
+	ahead   chan (<-chan started) // at most one keeper, started ahead of its work
+}
+
+// started is a keeper that was started ahead, or why it could not be.
+type started struct {
+	keeper *keeper
+	err    error
 }
 
 // Open looks at the host's cgroups. It makes nothing.
@@ -34,7 +39,7 @@ func Open(o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{paths: o.Paths, keeper: o.Keeper, cgroups: h}, nil
+	return &Runtime{paths: o.Paths, keeper: o.Keeper, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
 }
 
 // host is what rendering wants to know.
@@ -80,15 +85,6 @@ func (rt *Runtime) prepare(id int64) error {
 	return os.WriteFile(rt.paths.Marker(id), nil, 0o600)
 }
 
-// container opens liblxc's handle on a running instance, through its command socket.
-func (rt *Runtime) container(id int64) (*lxc.Container, error) {
-	c, err := lxc.NewContainer(rt.paths.lxcName(id), lxcPath)
-	if err != nil {
-		return nil, sysctl.E(sysctl.Internal, "liblxc: %w", err)
-	}
-	return c, nil
-}
-
 // Signal sends a signal to the instance's init.
 func (rt *Runtime) Signal(id int64, sig unix.Signal) error {
 	init := rt.State(id).Init
@@ -101,6 +97,3 @@ func (rt *Runtime) Signal(id int64, sig unix.Signal) error {
 // LogPath and ConsoleLogPath name the logs; they may be absent.
 func (rt *Runtime) LogPath(id int64) string        { return rt.paths.Log(id) }
 func (rt *Runtime) ConsoleLogPath(id int64) string { return rt.paths.ConsoleLog(id) }
-
-// Version is liblxc's.
-func Version() string { return lxc.Version() }

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/sysctl-os/sysctl"
@@ -30,7 +27,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 		return sysctl.State{}, err
 	}
 	defer unlock()
-	pid, err := rt.runKeeper(ctx, b, root, disks)
+	pid, err := rt.boot(ctx, b, root, disks)
 	if err != nil {
 		return sysctl.State{}, err
 	}
@@ -49,90 +46,52 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	return sysctl.State{Status: sysctl.Running, Init: init, Monitor: mon, RunID: b.RunID, Started: r.Started}, nil
 }
 
-// runKeeper runs the keeper to its end and returns the init's pid.
-func (rt *Runtime) runKeeper(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
-	born, join, err := rt.keeperCgroup(b.Instance)
-	if err != nil {
-		return 0, err
-	}
-	if born != nil {
-		defer born.Close()
-	}
-	request, err := rt.request(b, join)
+// boot hands everything to a keeper and returns the init's pid.
+func (rt *Runtime) boot(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
+	request, err := rt.request(b)
 	if err != nil {
 		return 0, err
 	}
 	defer request.Close()
-	var out, errOut bytes.Buffer
-	cmd := exec.CommandContext(ctx, rt.keeper)
-	cmd.Dir = "/"
-	// liblxc insists on newuidmap, and so on /etc/subuid, where it finds that program (conf.c, lxc_map_ids).
-	// We are root and give out ranges of our own, so it must not find it; apparmor_parser is all it needs.
-	cmd.Env = []string{"PATH=/nonexistent"}
-	if rt.host().AppArmor == confined {
-		cmd.Env = []string{"PATH=/usr/sbin:/sbin"}
+	k, err := rt.readyKeeper()
+	if err != nil {
+		return 0, err
 	}
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	cmd.ExtraFiles = append([]*os.File{request, root}, disks...)
-	// A keeper must not outlive who started it, and works for nobody: the death signal is bound to the thread.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
-	if born != nil {
-		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(born.Fd())
+	defer k.close()
+	answer, _, err := k.ask(ctx, append([]*os.File{request, root}, disks...)...)
+	if err != nil {
+		return 0, err
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	// liblxc's monitor inherits nothing of ours (close_all_fds), but a keeper killed half-way can leave a
-	// child that holds the pipes.
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
-		switch {
-		case ctx.Err() != nil:
-			return 0, ctx.Err()
-		case errors.Is(err, os.ErrNotExist):
-			return 0, sysctl.E(sysctl.Unsupported, "start: %s is not installed", rt.keeper).WithHint("make install")
-		}
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			return 0, sysctl.Wrap(err, "keeper")
-		}
-		return 0, rt.cause(b.Instance, strings.TrimSpace(errOut.String()))
+	if why, refused := strings.CutPrefix(answer, "!"); refused {
+		return 0, rt.cause(b.Instance, why)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(out.String()))
+	pid, err := strconv.Atoi(answer)
 	if err != nil || pid <= 0 {
 		return 0, rt.cause(b.Instance, "init ended at once")
 	}
 	return pid, nil
 }
 
-// keeperCgroup makes the cgroup that a keeper and all it starts are in from the first moment: open, to be born
-// in, on cgroup v2 (CLONE_INTO_CGROUP), where joining later costs an RCU grace period; else the file
-// through which it joins.
-func (rt *Runtime) keeperCgroup(id int64) (born *os.File, join string, err error) {
-	root := rt.cgroups.v2
-	if root == "" {
-		root = rt.cgroups.all[0]
+// readyKeeper takes the keeper that Warm has started, or starts one.
+func (rt *Runtime) readyKeeper() (*keeper, error) {
+	select {
+	case coming := <-rt.ahead:
+		if w := <-coming; w.err == nil {
+			return w.keeper, nil
+		}
+	default:
 	}
-	dir := filepath.Join(root, rt.paths.KeeperCgroup(id))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, "", sysctl.Wrap(err, "cgroup")
-	}
-	if rt.cgroups.v2 == "" {
-		return nil, filepath.Join(dir, "cgroup.procs"), nil
-	}
-	born, err = os.Open(dir)
-	return born, "", sysctl.Wrap(err, "cgroup")
+	return rt.runKeeper("boot")
 }
 
 // request renders a boot into the keeper's input (cmd/sysctl-keeper), in an anonymous file.
-func (rt *Runtime) request(b sysctl.Boot, join string) (*os.File, error) {
-	fd, err := unix.MemfdCreate("boot", unix.MFD_CLOEXEC)
+func (rt *Runtime) request(b sysctl.Boot) (*os.File, error) {
+	f, err := memfile("boot")
 	if err != nil {
-		return nil, sysctl.Wrap(err, "memfd_create")
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "boot")
 	var buf bytes.Buffer
-	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00%s\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir, join)
-	fmt.Fprintf(&buf, "%d\x00", len(b.Disks))
+	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00%s\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir, rt.joinFile(b.Instance))
 	for _, path := range b.Disks {
 		fmt.Fprintf(&buf, "%s\x00", path)
 	}
@@ -144,6 +103,16 @@ func (rt *Runtime) request(b sysctl.Boot, join string) (*os.File, error) {
 		return nil, sysctl.Wrap(err, "boot request")
 	}
 	return f, nil
+}
+
+// joinFile is the cgroup.procs through which a keeper enters its instance's cgroup before it starts anything, so
+// that whoever clears up finds it and its children there.
+func (rt *Runtime) joinFile(id int64) string {
+	root := rt.cgroups.v2
+	if root == "" {
+		root = rt.cgroups.all[0]
+	}
+	return filepath.Join(root, rt.paths.KeeperCgroup(id), "cgroup.procs")
 }
 
 // lockCgroups guards the environment's own directory in the cgroup hierarchies: starts hold it shared,

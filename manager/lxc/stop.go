@@ -62,31 +62,6 @@ func (rt *Runtime) Settled(id int64) error {
 	return nil
 }
 
-// Warm makes the kernel ready for the moves between cgroups that a start consists of, in the background. The
-// first write to a cgroup.procs after a quiet while waits for an RCU grace period, tens of milliseconds on
-// an idle machine, and those that follow soon do not (kernel/rcu/sync.c under cgroup_threadgroup_rwsem): it
-// is better spent while the verb does its other work. Moving to where one is changes nothing.
-func (rt *Runtime) Warm() {
-	b, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(string(b)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		root, ok := rt.cgroups.v1[parts[1]]
-		if parts[0] == "0" {
-			root, ok = rt.cgroups.v2, rt.cgroups.v2 != ""
-		}
-		if ok {
-			go os.WriteFile(filepath.Join(root, parts[2], "cgroup.procs"), []byte("0"), 0) // a failure costs only time
-			return
-		}
-	}
-}
-
 // Leave takes this process out of a run that has ended: a hook's child is born in its monitor's cgroups, which it
 // could not remove from inside, and in its mount namespace, where the root would stay mounted, and the
 // upper in use, for as long as the child lives. Elsewhere there is nothing to leave.

@@ -1,0 +1,177 @@
+/* boot: the keeper's main job, in C and before the Go runtime exists. liblxc's monitor is a fork of this process and keeps its
+ * memory for as long as the instance runs: a Go runtime in it is most of what an instance would cost the host
+ * (doc/adr/0005). See main.go for the protocol. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <lxc/lxccontainer.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { CONNECTION = 3, MAX_FDS = 253 }; /* SCM_MAX_FD, include/net/scm.h */
+
+/* request is what a packet brings: the text, and the descriptors of the root and of the disks. */
+struct request {
+	char *text, *end;
+	int fds[MAX_FDS];
+	int nfds;
+};
+
+static void answer(const char *line) {
+	size_t left = strlen(line);
+
+	while (send(CONNECTION, line, left, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+/* fail tells the starter why, in one line, and ends. */
+static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...) {
+	char line[1024] = "!";
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line + 1, sizeof(line) - 1, format, args);
+	va_end(args);
+	answer(line);
+	_exit(1);
+}
+
+/* receive waits for the one packet there is: descriptors, the first of which is a file with the text. A starter
+ * that has no work after all, or died, closes its end. */
+static void receive(struct request *r) {
+	char byte;
+	struct iovec io = {.iov_base = &byte, .iov_len = 1};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int) * MAX_FDS)];
+	} control;
+	struct msghdr message = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n;
+
+	do
+		n = recvmsg(CONNECTION, &message, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		_exit(0);
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || (message.msg_flags & MSG_CTRUNC))
+		fail("request: no descriptors");
+	r->nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(r->fds, CMSG_DATA(c), r->nfds * sizeof(int));
+
+	struct stat st;
+	if (fstat(r->fds[0], &st) < 0 || st.st_size == 0)
+		fail("request: empty");
+	r->text = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, r->fds[0], 0);
+	if (r->text == MAP_FAILED)
+		fail("request: mmap: %s", strerror(errno));
+	r->end = r->text + st.st_size;
+	if (r->end[-1] != '\0')
+		fail("request: short");
+	close(r->fds[0]);
+}
+
+/* next takes one string off the request. */
+static char *next(struct request *r) {
+	char *s = r->text;
+
+	if (s == r->end)
+		fail("request: short");
+	r->text += strlen(s) + 1;
+	return s;
+}
+
+/* join moves this process into a cgroup, made where it is not there, through the path of its cgroup.procs. */
+static void join(char *procs) {
+	char *name = strrchr(procs, '/');
+
+	for (char *p = procs + 1; p <= name; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(procs, 0755) < 0 && errno != EEXIST)
+			fail("cgroup: mkdir %s: %s", procs, strerror(errno));
+		*p = '/';
+	}
+	int fd = open(procs, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		fail("cgroup: join %s: %s", procs, strerror(errno));
+	close(fd);
+}
+
+/* attach moves a detached mount to a path inside the guest's root, which is resolved there: the guest's links lead nowhere
+ * else. liblxc binds the root with what is mounted in it. */
+static void attach(int mount, const char *root, const char *path) {
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		fail("attach disk at %s: open %s: %s", path, root, strerror(errno));
+	int target = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	if (target < 0)
+		fail("attach disk at %s: %s", path, strerror(errno));
+	if (syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		fail("attach disk at %s: move_mount: %s", path, strerror(errno));
+	close(target);
+	close(dir);
+	close(mount);
+}
+
+static void mounts(struct request *r, const char *root) {
+	/* What the host mounts and unmounts later reaches this namespace, so nothing of it is pinned; what is
+	 * attached here stays here. */
+	if (mount("", "/", "", MS_REC | MS_SLAVE, NULL) < 0)
+		fail("make mounts slave: %s", strerror(errno));
+	if (r->nfds < 2)
+		fail("request: no root");
+	if (syscall(SYS_move_mount, r->fds[1], "", AT_FDCWD, root, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		fail("attach root: move_mount %s: %s", root, strerror(errno));
+	close(r->fds[1]);
+	for (int i = 2; i < r->nfds; i++)
+		attach(r->fds[i], root, next(r));
+}
+
+static void boot(void) {
+	struct request r = {0};
+	char line[32];
+
+	receive(&r);
+	char *name = next(&r), *path = next(&r), *root = next(&r), *procs = next(&r);
+	mounts(&r, root);
+	struct lxc_container *c = lxc_container_new(name, path);
+	if (!c)
+		fail("new container");
+	/* Only reading a file tells liblxc 5 the name that its AppArmor profile is generated for (conf->name, lxccontainer.c,
+	 * load_config_locked); without one it takes its lxcpath for the profile's file. */
+	if (!c->load_config(c, "/dev/null"))
+		fail("new container: load_config");
+	while (r.text < r.end) {
+		char *key = next(&r), *value = next(&r);
+		if (!c->set_config_item(c, key, value))
+			fail("set %s = %s", key, value);
+	}
+	if (!c->want_close_all_fds(c, true))
+		fail("close fds");
+	join(procs);
+	if (!c->start(c, 0, NULL))
+		fail("start");
+	snprintf(line, sizeof(line), "%d", (int)c->init_pid(c));
+	answer(line);
+	_exit(0);
+}
+
+/* glibc calls constructors with main's arguments. Every other job is main.go's. */
+static void __attribute__((constructor)) keeper(int argc, char **argv) {
+	if (argc == 2 && strcmp(argv[1], "boot") == 0)
+		boot();
+}
