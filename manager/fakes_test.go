@@ -159,6 +159,9 @@ func (f fakeRuntime) Wait(ctx context.Context, id int64) error {
 }
 func (f fakeRuntime) Gone(ctx context.Context, id int64) error { return f.Wait(ctx, id) }
 func (f fakeRuntime) Settled(id int64) error                   { return nil }
+func (f fakeRuntime) Kill(ctx context.Context, id int64) error {
+	return f.Clear(ctx, id)
+}
 func (f fakeRuntime) Clear(ctx context.Context, id int64) error {
 	r := f.get(id)
 	if r == nil {

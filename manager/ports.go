@@ -23,6 +23,7 @@ type Runtime interface {
 	Wait(ctx context.Context, id int64) error
 	Gone(ctx context.Context, id int64) error
 	Settled(id int64) error
+	Kill(ctx context.Context, id int64) error
 	Clear(ctx context.Context, id int64) error
 	Freeze(ctx context.Context, id int64) error
 	Unfreeze(ctx context.Context, id int64) error

@@ -30,6 +30,8 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 func (m *Manager) stop(ctx context.Context, inst sysctl.Instance, o StopOptions) error {
 	s := m.Runtime.State(inst.ID)
 	switch {
+	case o.Force && s.Status == sysctl.Running && !inst.Ephemeral:
+		return m.Runtime.Kill(context.WithoutCancel(ctx), inst.ID)
 	case o.Force:
 	case s.Status == sysctl.Stopped && s.Monitor.PID != 0: // its guest is rebooting, or on its way out
 	case s.Status == sysctl.Stopped:
@@ -129,8 +131,11 @@ func (m *Manager) Settle(ctx context.Context, id int64, runID, target string) er
 	if sysctl.KindOf(err) == sysctl.NotFound {
 		return nil
 	}
-	if err != nil || inst.ID != id || m.Runtime.State(id).RunID != runID || m.Runtime.State(id).Init.PID != 0 {
+	if err != nil || inst.ID != id {
 		return err
+	}
+	if s := m.Runtime.State(id); s.Init.PID != 0 || s.RunID != "" && s.RunID != runID { // a killed run has no id any more
+		return nil
 	}
 	if err := m.Runtime.Settled(id); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 // stat is the part of /proc/PID/stat that identifies a process (proc(5)).
 type stat struct {
 	state  byte
+	flags  uint64
 	parent int
 	start  uint64
 }
@@ -31,17 +32,24 @@ func readStat(pid int) (stat, bool) {
 		return stat{}, false
 	}
 	parent, _ := strconv.Atoi(f[1])
+	flags, _ := strconv.ParseUint(f[6], 10, 64)
 	start, err := strconv.ParseUint(f[19], 10, 64)
-	return stat{state: f[0][0], parent: parent, start: start}, err == nil
+	return stat{state: f[0][0], flags: flags, parent: parent, start: start}, err == nil
 }
 
-// alive reports whether p still runs: same start time, and not a zombie.
+const exiting = 0x4 // PF_EXITING, include/linux/sched.h
+
+// ended reports whether the process will never run an instruction of its program again: it is dead, or the kernel is
+// taking it apart, which can wait for an RCU grace period or a disk.
+func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' || s.flags&exiting != 0 }
+
+// alive reports whether p still runs: same start time, and not ended.
 func alive(p sysctl.Process) bool {
 	if p.PID == 0 {
 		return false
 	}
 	s, ok := readStat(p.PID)
-	return ok && s.start == p.Start && s.state != 'Z' && s.state != 'X'
+	return ok && s.start == p.Start && !s.ended()
 }
 
 // identify returns the identity of a running pid.

@@ -3,10 +3,12 @@ package lxc
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -109,6 +111,40 @@ func (rt *Runtime) Clear(ctx context.Context, id int64) error {
 	return os.RemoveAll(rt.paths.Dir(id))
 }
 
+// Kill ends a guest at once: when it returns, no process of it runs any more, nor will. What the kernel and liblxc's monitor
+// still have to take apart goes on behind the user's back, and the post-stop hook clears after it as when a guest halts by itself
+// (doc/adr/0006); who cannot wait for that calls Clear. Idempotent.
+func (rt *Runtime) Kill(ctx context.Context, id int64) error {
+	if rt.cgroups.v2 == "" {
+		return rt.Clear(ctx, id)
+	}
+	dir := filepath.Join(rt.cgroups.v2, rt.paths.PayloadCgroup(id))
+	if err := rt.kill(rt.paths.PayloadCgroup(id)); err != nil {
+		return err
+	}
+	// A process that sleeps in the kernel dies when it wakes up: there is no event for "all have begun to exit".
+	tick := time.NewTicker(200 * time.Microsecond)
+	defer tick.Stop()
+	for slices.ContainsFunc(pidsBelow(dir), runs) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	// Without its run file a run is over, whoever looks.
+	if err := os.Remove(rt.paths.RunFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// runs reports whether a process can still run instructions of its program.
+func runs(pid int) bool {
+	s, ok := readStat(pid)
+	return ok && !s.ended()
+}
+
 // leftovers reports whether a run has left its directory or a cgroup.
 func (rt *Runtime) leftovers(id int64) bool {
 	exists := func(path string) bool {
@@ -127,15 +163,39 @@ func (rt *Runtime) end(ctx context.Context, id int64) error {
 	if rt.cgroups.v2 == "" {
 		return rt.endOneByOne(ctx, id)
 	}
-	dir := filepath.Join(rt.cgroups.v2, rt.paths.InstanceCgroup(id))
-	err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0) // since Linux 5.14; cgroup-v2.rst
+	if err := rt.kill(rt.paths.InstanceCgroup(id)); err != nil {
+		return err
+	}
+	return untilEvent(ctx, filepath.Join(rt.cgroups.v2, rt.paths.InstanceCgroup(id)), "populated 0")
+}
+
+// kill sends SIGKILL to all processes in and below a cgroup v2, at once and together (cgroup.kill, since Linux 5.14;
+// cgroup-v2.rst). One that is frozen on cgroup v1 only takes it when it is thawed. An absent cgroup is success.
+func (rt *Runtime) kill(path string) error {
+	err := os.WriteFile(filepath.Join(rt.cgroups.v2, path, "cgroup.kill"), []byte("1"), 0)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return untilEvent(ctx, dir, "populated 0")
+	rt.thaw(path)
+	return nil
+}
+
+// thaw lets everything in and below a cgroup of the v1 freezer go on: the instance, and what the guest has frozen of itself.
+// What cannot be thawed has gone.
+func (rt *Runtime) thaw(path string) {
+	freezer, ok := rt.cgroups.v1["freezer"]
+	if !ok {
+		return
+	}
+	filepath.WalkDir(filepath.Join(freezer, path), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			os.WriteFile(filepath.Join(path, "freezer.state"), []byte("THAWED"), 0)
+		}
+		return nil
+	})
 }
 
 // endOneByOne is end on a host without cgroup v2: what appears while it kills is killed in the next round.
@@ -153,7 +213,13 @@ func (rt *Runtime) endOneByOne(ctx context.Context, id int64) error {
 			return nil
 		}
 		for _, p := range victims {
-			if err := errors.Join(signal(p, unix.SIGKILL), wait(ctx, p)); err != nil {
+			if err := signal(p, unix.SIGKILL); err != nil {
+				return err
+			}
+		}
+		rt.thaw(rt.paths.InstanceCgroup(id))
+		for _, p := range victims {
+			if err := wait(ctx, p); err != nil {
 				return err
 			}
 		}
