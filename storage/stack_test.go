@@ -67,7 +67,6 @@ func TestOpenRootShifted(t *testing.T) {
 	id := imageLayer(t, s)
 	before := digestOf(t, s.LayerPath(id))
 	must(t, s.CreateUpper(ctx, 5))
-	must(t, s.CreateUpper(ctx, 5))
 	root, err := s.OpenRoot(ctx, 5, []string{id}, shifted)
 	skipUnsupported(t, err)
 
