@@ -24,6 +24,9 @@ const (
 	// logRoom is allocated for the log: twice that many frames, for a reader may delay the beginning again.
 	logRoom = 2 * checkpointPages * (4096 + 24)
 
+	// growth is in how large pieces the database itself grows: ahead of the need.
+	growth = 64 << 10
+
 	// indexRoom is the first piece of the index of the log (-shm); the second is for frames above 4,062.
 	indexRoom = 32 << 10
 

@@ -145,6 +145,9 @@ func (c connector) Driver() driver.Driver {
 		// The last connection that is closed leaves the log and its index.
 		err := conn.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1)
 		if err == nil {
+			err = conn.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_CHUNK_SIZE, growth)
+		}
+		if err == nil {
 			_, err = conn.Exec("PRAGMA wal_autocheckpoint = "+strconv.Itoa(checkpointPages), nil)
 		}
 		return err

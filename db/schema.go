@@ -52,7 +52,7 @@ func (d *DB) migrate(ctx context.Context, network string) error {
 	if err := allocateLog(d.path); err != nil {
 		return d.fail(ctx, err)
 	}
-	return d.write(ctx, func(t *tx) error {
+	err = d.write(ctx, func(t *tx) error {
 		names := migrations()
 		for _, name := range names[version:] {
 			script, err := schemaFiles.ReadFile(name)
@@ -73,6 +73,12 @@ func (d *DB) migrate(ctx context.Context, network string) error {
 		}
 		return t.pragma(ctx, "user_version", len(names))
 	})
+	if err != nil {
+		return err
+	}
+	// The tables get their blocks while there is room for them.
+	_, err = d.sql.ExecContext(ctx, "PRAGMA wal_checkpoint")
+	return d.fail(ctx, err)
 }
 
 // lockDir locks a directory until it is closed.
@@ -101,6 +107,7 @@ func createFile(path string, dir *os.File) error {
 	if err != nil {
 		return err
 	}
+	overwriteInPlace(f)
 	if err := f.Close(); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (s *Store) CreateUpper(ctx context.Context, inst int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return sysctl.Wrap(s.createUpper(ctx, s.instance(inst)), "create upper of instance %d", inst)
+	return sysctl.Wrap(s.wayOut(s.createUpper(ctx, s.instance(inst))), "create upper of instance %d", inst)
 }
 
 func (s *Store) createUpper(ctx context.Context, dir string) error {
