@@ -157,6 +157,10 @@ func TestDamagedTable(t *testing.T) {
 func TestEveryConnectionHasTheOptions(t *testing.T) {
 	d := newDB(t)
 	ctx := context.Background()
+	mustClaim(t, d, bare("web1")) // which is made with another option
+	if _, err := d.ClaimInstance(ctx, bare("web1")); err == nil {
+		t.Fatal("no error")
+	}
 	for range maxConns {
 		c, err := d.sql.Conn(ctx) // held until the end: every one is another
 		must(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -139,4 +140,35 @@ func TestCreateUpperIsNew(t *testing.T) {
 	must(t, s.CreateUpper(ctx, 5))
 	empty(t, filepath.Join(s.instance(5), "upper"))
 	empty(t, s.trash())
+}
+
+// BenchmarkFourFiles is what a guest's files cost: one after the other, together, and where nothing differs.
+func BenchmarkFourFiles(b *testing.B) {
+	tree, err := OpenDirTree(b.TempDir())
+	must(b, err)
+	defer tree.Close()
+	round := 0
+	changes := func() []sysctl.Change {
+		round++
+		s := strconv.Itoa(round)
+		return files("/etc/hosts", s, "/etc/hostname", s, "/etc/resolv.conf", s, "/etc/network/interfaces", s)
+	}
+	b.Run("each", func(b *testing.B) {
+		for b.Loop() {
+			for _, c := range changes() {
+				must(b, tree.WriteFile(c.Path, c.Data, c.Mode()))
+			}
+		}
+	})
+	b.Run("together", func(b *testing.B) {
+		for b.Loop() {
+			must(b, tree.WriteFiles(changes()))
+		}
+	})
+	b.Run("same", func(b *testing.B) {
+		same := changes()
+		for b.Loop() {
+			must(b, tree.WriteFiles(same))
+		}
+	})
 }
