@@ -45,8 +45,8 @@ type Change struct {
 }
 
 // BatchTree is a Tree that writes many files for the price of one. WriteFiles does what WriteFile does for each
-// of the changes, which are files and no two of the same path; when one fails none is written that
-// was not before.
+// of the changes, which are files, none at or under another's path. When it fails each is either as it was or
+// written whole.
 type BatchTree interface {
 	Tree
 	WriteFiles(files []Change) error

@@ -131,7 +131,7 @@ func (d *DB) room() error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return d.fail(context.Background(), err)
 	}
-	free := ""
+	var free string
 	switch {
 	case st.Bavail*uint64(st.Bsize) < least:
 		free = strconv.FormatUint(st.Bavail*uint64(st.Bsize)>>10, 10) + " KiB"

@@ -58,8 +58,8 @@ func TestApplyWritesOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
-// A file that cannot be written leaves those before it as they were, and nothing of its own.
-func TestWriteFilesAllOrNone(t *testing.T) {
+// A file that has no place leaves those before it as they were, and nothing of its own.
+func TestWriteFilesFails(t *testing.T) {
 	dir := t.TempDir()
 	tree, err := OpenDirTree(dir)
 	must(t, err)
