@@ -1,6 +1,9 @@
 package sysctl
 
-import "io/fs"
+import (
+	"io/fs"
+	"strings"
+)
 
 // Tree is a guest's root filesystem seen from the host. The guest's tree is hostile: every path is
 // resolved inside it (openat2 RESOLVE_IN_ROOT), so that no symbolic link of the guest leads out.
@@ -41,25 +44,61 @@ type Change struct {
 	Why    string      // for people: "hostname", "network (ifupdown)"
 }
 
-// Apply writes changes into a tree, in order. It is idempotent.
+// BatchTree is a Tree that writes many files for the price of one. WriteFiles does what WriteFile does for each
+// of the changes, which are files, none at or under another's path. When it fails each is either as it was or
+// written whole.
+type BatchTree interface {
+	Tree
+	WriteFiles(files []Change) error
+}
+
+// Apply writes changes into a tree, in order; what a BatchTree can write at once counts as one. It is idempotent.
 func Apply(t Tree, changes []Change) error {
-	for _, c := range changes {
+	for len(changes) > 0 {
+		n := 1
+		b, batch := t.(BatchTree)
+		if batch {
+			n = max(1, filesAtOnce(changes))
+		}
+		c := changes[0]
 		var err error
 		switch {
 		case c.Remove:
-			err = t.Remove(c.Path)
+			err = Wrap(t.Remove(c.Path), "write %s", c.Path)
 		case c.Link != "":
-			err = t.Symlink(c.Link, c.Path)
+			err = Wrap(t.Symlink(c.Link, c.Path), "write %s", c.Path)
+		case batch:
+			err = b.WriteFiles(changes[:n])
 		default:
-			perm := c.Perm
-			if perm == 0 {
-				perm = 0o644
-			}
-			err = t.WriteFile(c.Path, c.Data, perm)
+			err = Wrap(t.WriteFile(c.Path, c.Data, c.Mode()), "write %s", c.Path)
 		}
 		if err != nil {
-			return Wrap(err, "write %s", c.Path)
+			return err
 		}
+		changes = changes[n:]
 	}
 	return nil
+}
+
+// Mode is the mode of the file.
+func (c Change) Mode() fs.FileMode {
+	if c.Perm == 0 {
+		return 0o644
+	}
+	return c.Perm
+}
+
+// filesAtOnce counts the files that changes begin with, none of which lies at or under another's path.
+func filesAtOnce(changes []Change) int {
+	for n, c := range changes {
+		if c.Remove || c.Link != "" {
+			return n
+		}
+		for _, before := range changes[:n] {
+			if c.Path == before.Path || strings.HasPrefix(c.Path, before.Path+"/") {
+				return n
+			}
+		}
+	}
+	return len(changes)
 }

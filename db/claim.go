@@ -34,8 +34,11 @@ type MACFunc func(id int64, device string) string
 // must not use the DB and must not take long.
 //
 // The image need not exist any more: layers are what an instance needs.
+//
+// The claim holds at once for everybody, but a power cut may take it back as long as the instance is not
+// ready: MarkReady, which is on disk when it returns, brings everything before it there too.
 func (d *DB) ClaimInstance(ctx context.Context, c Claim) (inst sysctl.Instance, err error) {
-	err = d.write(ctx, func(t *tx) error {
+	err = d.growSoon(ctx, func(t *tx) error {
 		id, err := t.insertInstance(ctx, c)
 		if err != nil {
 			return err

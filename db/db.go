@@ -12,15 +12,17 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
-	"github.com/sysctl-os/sysctl"
+	"github.com/mattn/go-sqlite3"
 
-	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
+	"github.com/sysctl-os/sysctl"
 )
 
 const (
@@ -42,7 +44,8 @@ type Options struct {
 // DB is an open database. It is safe for use by several goroutines.
 type DB struct {
 	sql    *sql.DB
-	path   string // absolute
+	path   string   // absolute
+	index  *os.File // see attach
 	now    func() time.Time
 	writer chan struct{} // held by the one writer of this process: goroutines queue here, not in SQLite's polling
 }
@@ -62,43 +65,96 @@ func open(ctx context.Context, o Options, busy time.Duration) (*DB, error) {
 	if err != nil {
 		return nil, sysctl.Wrap(err, "open database %s", o.Path)
 	}
-	pool, err := sql.Open("sqlite3", dsn(path, busy))
-	if err != nil {
-		return nil, sysctl.Wrap(err, "open database %s", path)
+	d := &DB{path: path, now: o.Now, writer: make(chan struct{}, 1)}
+	if err := d.makeFiles(); err != nil {
+		return nil, d.fail(ctx, err)
 	}
-	pool.SetMaxOpenConns(maxConns)
-	pool.SetMaxIdleConns(maxConns)
-	d := &DB{sql: pool, path: path, now: o.Now, writer: make(chan struct{}, 1)}
+	d.sql = sql.OpenDB(connector{dsn(path, busy)})
+	d.sql.SetMaxOpenConns(maxConns)
+	d.sql.SetMaxIdleConns(maxConns)
 	if err := d.prepare(ctx, o.DefaultNetwork); err != nil {
-		pool.Close()
+		d.Close()
 		return nil, err
 	}
 	return d, nil
 }
 
-// Close closes the database. No method may be called afterwards.
-func (d *DB) Close() error { return sysctl.Wrap(d.sql.Close(), "close database %s", d.path) }
+// Close closes the database, for a process that goes on; one that ends need not call it, and is quicker: the
+// last to close copies the log into the database and waits for the disk twice. No method may be called
+// afterwards. Of several DBs of one file in one process none may be closed while another process uses the file:
+// closing drops the locks of all (fcntl(2)).
+func (d *DB) Close() error {
+	err := d.sql.Close()
+	if closed := d.index.Close(); !errors.Is(closed, os.ErrClosed) {
+		err = errors.Join(err, closed)
+	}
+	return sysctl.Wrap(err, "close database %s", d.path)
+}
 
-// prepare makes sure that the file is there and has the schema of this version.
+// makeFiles makes the database's file where it is absent, and what lies beside it.
+func (d *DB) makeFiles() error {
+	dir, err := lockDir(filepath.Dir(d.path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := createFile(d.path, dir); err != nil {
+		return err
+	}
+	d.index, err = attach(d.path)
+	return err
+}
+
+// prepare makes sure that the file has the schema of this version.
 func (d *DB) prepare(ctx context.Context, network string) error {
 	// An empty file is one that is being made, or whose maker died: looking into it would race with its
 	// maker for the change to WAL, which SQLite does not wait for.
-	if fi, err := os.Stat(d.path); err == nil && fi.Size() > 0 {
-		var version int
-		if err := d.sql.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-			return d.fail(ctx, err)
-		}
-		switch latest := len(migrations()); {
-		case version == latest:
-			return nil
-		case version > latest:
-			return d.tooNew(version, latest)
-		}
-	} else if err != nil && !os.IsNotExist(err) {
+	fi, err := os.Stat(d.path)
+	if err != nil {
 		return d.fail(ctx, err)
 	}
-	return d.migrate(ctx, network)
+	if fi.Size() == 0 {
+		return d.migrate(ctx, network)
+	}
+	var version int
+	var journal string
+	err = d.sql.QueryRowContext(ctx, "SELECT user_version, journal_mode FROM pragma_user_version, pragma_journal_mode").
+		Scan(&version, &journal)
+	if err != nil {
+		return d.fail(ctx, err)
+	}
+	switch latest := len(migrations()); {
+	case version > latest:
+		return d.tooNew(version, latest)
+	case version < latest || journal != "wal":
+		return d.migrate(ctx, network)
+	}
+	// Only the first time, or after somebody else's tool removed it. Where there is no room, SQLite will say so
+	// when it needs some.
+	if err := allocateLog(d.path); sysctl.KindOf(err) != sysctl.NoSpace {
+		return d.fail(ctx, err)
+	}
+	return nil
 }
+
+// connector opens connections.
+type connector struct{ dsn string }
+
+func (c connector) Driver() driver.Driver {
+	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
+		// The last connection that is closed leaves the log and its index.
+		err := conn.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1)
+		if err == nil {
+			err = conn.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_CHUNK_SIZE, growth)
+		}
+		if err == nil {
+			_, err = conn.Exec("PRAGMA wal_autocheckpoint = "+strconv.Itoa(checkpointPages), nil)
+		}
+		return err
+	}}
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.dsn) }
 
 // dsn names the file and the options that every connection is opened with. mode=rw: SQLite must not make
 // the file, since its mode would depend on the umask.
@@ -108,7 +164,6 @@ func dsn(path string, busy time.Duration) string {
 		"_txlock":       {"immediate"},
 		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
 		"_foreign_keys": {"on"},
-		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 	}
 	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}

@@ -24,19 +24,19 @@ func (d *DB) fail(ctx context.Context, err error) error {
 		return sysctl.E(sysctl.Canceled, "database %s: %w", d.path, ctx.Err())
 	case errors.As(err, &lite):
 		return d.classify(lite, err)
+	case sysctl.KindOf(err) == sysctl.NoSpace:
+		return d.noSpace(err)
 	}
 	return sysctl.Wrap(err, "database %s", d.path)
 }
 
 func (d *DB) classify(lite sqlite3.Error, err error) error {
-	noSpace := sysctl.E(sysctl.NoSpace, "database %s: %w", d.path, err).
-		WithHint("df -h %s", filepath.Dir(d.path))
 	switch lite.Code {
 	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrProtocol:
 		return sysctl.E(sysctl.Busy, "database %s is locked by another process: %w", d.path, err).
 			WithHint("try again")
 	case sqlite3.ErrFull:
-		return noSpace
+		return d.noSpace(err)
 	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
 		return sysctl.E(sysctl.Internal, "database %s is damaged: %w", d.path, err).
 			WithHint("sqlite3 %s .recover", d.path)
@@ -55,10 +55,15 @@ func (d *DB) classify(lite sqlite3.Error, err error) error {
 	if lite.SystemErrno != 0 {
 		switch kind := sysctl.KindOf(lite.SystemErrno); kind {
 		case sysctl.NoSpace:
-			return noSpace
+			return d.noSpace(err)
 		case sysctl.Permission:
 			return sysctl.E(kind, "database %s: %w", d.path, err)
 		}
 	}
 	return sysctl.Wrap(err, "database %s", d.path)
+}
+
+func (d *DB) noSpace(err error) error {
+	return sysctl.E(sysctl.NoSpace, "database %s: %w", d.path, err).
+		WithHint(makeRoom, filepath.Dir(d.path))
 }

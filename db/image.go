@@ -15,7 +15,7 @@ const minPrefix = 4
 // Times that are zero become the present. An image of the same id stays as it is. In either case the aliases
 // move to it. The kind is NotFound where i.Layers names a layer that is neither there nor given.
 func (d *DB) AddImage(ctx context.Context, i sysctl.Image, layers []sysctl.Layer) error {
-	return d.write(ctx, func(t *tx) error {
+	return d.grow(ctx, func(t *tx) error {
 		for _, l := range layers {
 			err := t.exec(ctx, "INSERT INTO layers (id, size, created) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
 				l.ID, l.Size, nanos(t.orNow(l.Created)))

@@ -165,7 +165,7 @@ func (d *DB) RenameInstance(ctx context.Context, id int64, to string) error {
 // SetInstanceConfig replaces an instance's own configuration and devices. The kind is NotFound where there is
 // no such instance.
 func (d *DB) SetInstanceConfig(ctx context.Context, id int64, config map[string]string, devices map[string]sysctl.Device) error {
-	return d.write(ctx, func(t *tx) error {
+	return d.grow(ctx, func(t *tx) error {
 		if err := t.hasInstance(ctx, id); err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (d *DB) SetInstanceConfig(ctx context.Context, id int64, config map[string]
 // SetInstanceProfiles replaces an instance's list of profiles. The kind is NotFound where there is no such
 // instance or profile, Invalid where one is listed twice.
 func (d *DB) SetInstanceProfiles(ctx context.Context, id int64, profiles []string) error {
-	return d.write(ctx, func(t *tx) error {
+	return d.grow(ctx, func(t *tx) error {
 		if err := t.hasInstance(ctx, id); err != nil {
 			return err
 		}

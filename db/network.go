@@ -12,7 +12,7 @@ const networkNames = "SELECT name FROM networks ORDER BY name"
 // EnsureNetwork makes a network where there is none of its name, and returns the one there is: two processes
 // that race agree. What is stored wins over n.
 func (d *DB) EnsureNetwork(ctx context.Context, n sysctl.Network) (stored sysctl.Network, err error) {
-	err = d.write(ctx, func(t *tx) error {
+	err = d.grow(ctx, func(t *tx) error {
 		err := t.exec(ctx, `INSERT INTO networks (name, ipv4, ipv6, nat, mtu, nft_table, domain)
 			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING`,
 			n.Name, prefixText(n.IPv4), prefixText(n.IPv6), n.NAT, n.MTU, n.Table, n.Domain)

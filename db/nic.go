@@ -21,7 +21,7 @@ type ClaimNIC struct {
 // what was claimed, in the order given. Kinds and rules for pickers and mac are those of ClaimInstance; NotFound
 // is also an absent instance.
 func (d *DB) ReplaceNICs(ctx context.Context, id int64, nics []ClaimNIC, mac MACFunc) (claimed []sysctl.NIC, err error) {
-	err = d.write(ctx, func(t *tx) error {
+	err = d.grow(ctx, func(t *tx) error {
 		if err := t.hasInstance(ctx, id); err != nil {
 			return err
 		}

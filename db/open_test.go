@@ -96,6 +96,7 @@ func TestOpenRefuses(t *testing.T) {
 		}, sysctl.Internal, []string{"damaged", ".recover"}},
 		{"damaged first page", func(t *testing.T, path string) {
 			openPath(t, path).Close()
+			removeLog(t, path)
 			f, err := os.OpenFile(path, os.O_WRONLY, 0)
 			must(t, err)
 			_, err = f.WriteAt(page[:3000], 100)
@@ -128,6 +129,13 @@ func TestOpenRefuses(t *testing.T) {
 	wantKind(t, err, sysctl.Invalid)
 }
 
+// removeLog removes the log of a closed database, which has the newest pages once more.
+func removeLog(t *testing.T, path string) {
+	t.Helper()
+	must(t, os.Remove(path+"-wal"))
+	must(t, os.Remove(path+"-shm"))
+}
+
 func TestDamagedTable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sysctl.db")
 	d := openPath(t, path)
@@ -135,6 +143,7 @@ func TestDamagedTable(t *testing.T) {
 	var root int64
 	must(t, d.sql.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'instances'").Scan(&root))
 	must(t, d.Close())
+	removeLog(t, path)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	must(t, err)
 	_, err = f.WriteAt(bytes.Repeat([]byte{0xff}, 4096), (root-1)*4096)
@@ -148,6 +157,10 @@ func TestDamagedTable(t *testing.T) {
 func TestEveryConnectionHasTheOptions(t *testing.T) {
 	d := newDB(t)
 	ctx := context.Background()
+	mustClaim(t, d, bare("web1")) // which is made with another option
+	if _, err := d.ClaimInstance(ctx, bare("web1")); err == nil {
+		t.Fatal("no error")
+	}
 	for range maxConns {
 		c, err := d.sql.Conn(ctx) // held until the end: every one is another
 		must(t, err)
@@ -264,4 +277,41 @@ func TestMigrationsAreInSequence(t *testing.T) {
 			t.Errorf("%s, want %s", name, want)
 		}
 	}
+}
+
+// Both files beside the database keep their blocks from one command to the next, whoever comes first.
+func TestSideFilesStay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sysctl.db")
+	d := openPath(t, path)
+	mustClaim(t, d, bare("web1"))
+	must(t, d.Close())
+	mark, err := os.OpenFile(path+"-shm", os.O_WRONLY, 0)
+	must(t, err)
+	_, err = mark.WriteAt([]byte("x"), 2*indexRoom) // gone where SQLite truncates it
+	must(t, err)
+	must(t, mark.Close())
+
+	again := openPath(t, path)
+	_, err = again.Instance(context.Background(), "web1")
+	must(t, err)
+	for suffix, size := range map[string]int64{"-wal": logRoom, "-shm": 2*indexRoom + 1} {
+		info, err := os.Stat(path + suffix)
+		must(t, err)
+		if info.Size() < size {
+			t.Errorf("%s has %d bytes, want %d", suffix, info.Size(), size)
+		}
+	}
+}
+
+// An index that a power cut left is not believed.
+func TestStaleIndex(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sysctl.db")
+	d := openPath(t, path)
+	stale, err := os.ReadFile(path + "-shm")
+	must(t, err)
+	mustClaim(t, d, bare("web1"))
+	must(t, d.Close())
+	must(t, os.WriteFile(path+"-shm", stale, 0o600))
+	_, err = openPath(t, path).Instance(context.Background(), "web1")
+	must(t, err)
 }

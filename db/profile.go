@@ -16,7 +16,7 @@ const (
 
 // CreateProfile makes a profile. The kind is Exists where the name is taken.
 func (d *DB) CreateProfile(ctx context.Context, p sysctl.Profile) error {
-	return d.write(ctx, func(t *tx) error {
+	return d.grow(ctx, func(t *tx) error {
 		taken, err := exists(ctx, t, "SELECT 1 FROM profiles WHERE name = ?", p.Name)
 		if err == nil && taken {
 			err = sysctl.E(sysctl.Exists, "profile %q exists already", p.Name).WithHint("sysctl profile edit %s", p.Name)
@@ -30,7 +30,7 @@ func (d *DB) CreateProfile(ctx context.Context, p sysctl.Profile) error {
 
 // UpdateProfile replaces everything of a profile but its name. The kind is NotFound where there is none of that name.
 func (d *DB) UpdateProfile(ctx context.Context, p sysctl.Profile) error {
-	return d.write(ctx, func(t *tx) error {
+	return d.grow(ctx, func(t *tx) error {
 		if err := t.hasProfile(ctx, p.Name); err != nil {
 			return err
 		}

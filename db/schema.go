@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -27,20 +28,31 @@ func migrations() []string {
 	return names
 }
 
-// migrate makes the file and its schema, or brings an older schema up to date, in one transaction. It holds
-// flock(2) on the directory: not on the file, because closing any descriptor of that would drop the locks
-// SQLite has on it in this process.
+// migrate makes the schema, or brings an older one up to date, in one transaction. It holds flock(2) on the
+// directory: not on the file, because closing any descriptor of that would drop the locks SQLite has on it in
+// this process.
 func (d *DB) migrate(ctx context.Context, network string) error {
-	unlock, err := d.makeFile()
+	dir, err := lockDir(filepath.Dir(d.path))
 	if err != nil {
 		return d.fail(ctx, err)
 	}
-	defer unlock()
-	return d.write(ctx, func(t *tx) error {
-		version, err := d.checkFile(ctx, t)
-		if err != nil {
-			return err
-		}
+	defer dir.Close()
+	var version int
+	err = d.read(ctx, func(q querier) error {
+		version, err = d.checkFile(ctx, q)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// It is a property of the file, which every later connection finds there.
+	if _, err := d.sql.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+		return d.fail(ctx, err)
+	}
+	if err := allocateLog(d.path); err != nil {
+		return d.fail(ctx, err)
+	}
+	err = d.write(ctx, func(t *tx) error {
 		names := migrations()
 		for _, name := range names[version:] {
 			script, err := schemaFiles.ReadFile(name)
@@ -61,29 +73,30 @@ func (d *DB) migrate(ctx context.Context, network string) error {
 		}
 		return t.pragma(ctx, "user_version", len(names))
 	})
+	if err != nil {
+		return err
+	}
+	// The tables get their blocks while there is room for them.
+	_, err = d.sql.ExecContext(ctx, "PRAGMA wal_checkpoint")
+	return d.fail(ctx, err)
 }
 
-// makeFile locks the directory and makes the file where it is absent. unlock is called when the schema is there.
-func (d *DB) makeFile() (unlock func(), err error) {
-	dir, err := os.Open(filepath.Dir(d.path))
+// lockDir locks a directory until it is closed.
+func lockDir(path string) (*os.File, error) {
+	dir, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	unlock = func() { dir.Close() }
 	for {
-		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+		if err != unix.EINTR {
 			break
 		}
 	}
-	if err == nil {
-		err = createFile(d.path, dir)
-	}
 	if err != nil {
-		unlock()
-		return nil, err
+		return nil, errors.Join(err, dir.Close())
 	}
-	return unlock, nil
+	return dir, nil
 }
 
 func createFile(path string, dir *os.File) error {
@@ -94,6 +107,7 @@ func createFile(path string, dir *os.File) error {
 	if err != nil {
 		return err
 	}
+	overwriteInPlace(f)
 	if err := f.Close(); err != nil {
 		return err
 	}
@@ -101,9 +115,9 @@ func createFile(path string, dir *os.File) error {
 }
 
 // checkFile returns the version of the file's schema, 0 for an empty one, if this version may migrate it.
-func (d *DB) checkFile(ctx context.Context, t *tx) (int, error) {
+func (d *DB) checkFile(ctx context.Context, q querier) (int, error) {
 	var version, app, objects int
-	err := t.QueryRowContext(ctx, `SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
+	err := q.QueryRowContext(ctx, `SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
 		FROM pragma_user_version, pragma_application_id`).Scan(&version, &app, &objects)
 	if err != nil {
 		return 0, err

@@ -43,7 +43,7 @@ func TestFullDisk(t *testing.T) {
 func fullDiskChild() error {
 	ctx := context.Background()
 	dir := os.Args[1]
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m,mode=0700"); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
 	path := filepath.Join(dir, "sysctl.db")
@@ -51,8 +51,10 @@ func fullDiskChild() error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.ClaimInstance(ctx, bare("before")); err != nil {
-		return err
+	for _, name := range []string{"before", "gone"} {
+		if _, err := d.ClaimInstance(ctx, bare(name)); err != nil {
+			return err
+		}
 	}
 	ballast := filepath.Join(dir, "ballast")
 	f, err := os.Create(ballast)
@@ -70,6 +72,23 @@ func fullDiskChild() error {
 	c.Instance.Config = map[string]string{"user.x": string(make([]byte, 100000))}
 	if _, err := d.ClaimInstance(ctx, c); sysctl.KindOf(err) != sysctl.NoSpace {
 		return fmt.Errorf("claim on a full disk: %v", err)
+	}
+	// The next command finds it full: it can read, and delete.
+	if err := d.Close(); err != nil {
+		return err
+	}
+	if d, err = Open(ctx, options(path)); err != nil {
+		return fmt.Errorf("open on a full disk: %w", err)
+	}
+	inst, err := d.Instance(ctx, "gone")
+	if err == nil {
+		err = d.MarkReady(ctx, inst.ID, false)
+	}
+	if err == nil {
+		err = d.DeleteInstance(ctx, inst.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("delete on a full disk: %w", err)
 	}
 	if _, err := d.Instance(ctx, "before"); err != nil {
 		return fmt.Errorf("read on a full disk: %w", err)

@@ -21,15 +21,41 @@ type tx struct {
 }
 
 // write runs f in a transaction that holds the write lock from its beginning: what f reads stays true until
-// it commits. f's error rolls everything back.
+// it commits. f's error rolls everything back. It is on disk when write returns.
 func (d *DB) write(ctx context.Context, f func(*tx) error) error {
-	select {
-	case d.writer <- struct{}{}:
-	case <-ctx.Done():
-		return d.fail(ctx, ctx.Err())
+	return d.onConn(ctx, true, func(c *sql.Conn) error { return d.transact(ctx, c, f) })
+}
+
+// grow is write for what the user adds. The last of the disk is left to those who make room.
+func (d *DB) grow(ctx context.Context, f func(*tx) error) error {
+	if err := d.room(); err != nil {
+		return err
 	}
-	defer func() { <-d.writer }()
-	t, err := d.sql.BeginTx(ctx, nil) // immediate, by the DSN
+	return d.write(ctx, f)
+}
+
+// growSoon is grow without waiting for the disk: a power cut may take it back until another transaction,
+// of whichever process, is on disk.
+func (d *DB) growSoon(ctx context.Context, f func(*tx) error) error {
+	if err := d.room(); err != nil {
+		return err
+	}
+	return d.onConn(ctx, true, func(c *sql.Conn) (err error) {
+		if _, err := c.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+			return d.fail(ctx, err)
+		}
+		defer func() {
+			if _, err := c.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = FULL"); err != nil {
+				discard(c)
+			}
+		}()
+		return d.transact(ctx, c, f)
+	})
+}
+
+// transact is one write transaction on a connection.
+func (d *DB) transact(ctx context.Context, c *sql.Conn, f func(*tx) error) error {
+	t, err := c.BeginTx(ctx, nil) // immediate, by the DSN
 	if err != nil {
 		return d.fail(ctx, err)
 	}
@@ -40,23 +66,40 @@ func (d *DB) write(ctx context.Context, f func(*tx) error) error {
 	return d.fail(ctx, t.Commit())
 }
 
-// read runs f on a snapshot, beside a writer. It does not use sql.Tx, since that would take the write lock.
-func (d *DB) read(ctx context.Context, f func(querier) error) error {
+// onConn runs f with a connection of its own; those who write queue for it.
+func (d *DB) onConn(ctx context.Context, writes bool, f func(*sql.Conn) error) error {
+	if writes {
+		select {
+		case d.writer <- struct{}{}:
+		case <-ctx.Done():
+			return d.fail(ctx, ctx.Err())
+		}
+		defer func() { <-d.writer }()
+	}
 	c, err := d.sql.Conn(ctx)
 	if err != nil {
 		return d.fail(ctx, err)
 	}
 	defer c.Close()
-	if _, err := c.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
-		return d.fail(ctx, err)
-	}
-	defer func() {
-		if _, err := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
-			// In an unknown state: the pool must not hand it out again.
-			_ = c.Raw(func(any) error { return driver.ErrBadConn })
+	return f(c)
+}
+
+// discard keeps the pool from handing out again a connection in an unknown state.
+func discard(c *sql.Conn) { _ = c.Raw(func(any) error { return driver.ErrBadConn }) }
+
+// read runs f on a snapshot, beside a writer. It does not use sql.Tx, since that would take the write lock.
+func (d *DB) read(ctx context.Context, f func(querier) error) error {
+	return d.onConn(ctx, false, func(c *sql.Conn) error {
+		if _, err := c.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
+			return d.fail(ctx, err)
 		}
-	}()
-	return d.fail(ctx, f(c))
+		defer func() {
+			if _, err := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
+				discard(c)
+			}
+		}()
+		return d.fail(ctx, f(c))
+	})
 }
 
 // each calls row for every row of a query. Rows are read without the context's cancelation: watching

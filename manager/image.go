@@ -52,7 +52,12 @@ func (m *Manager) buildImage(ctx context.Context, name string, p sysctl.Progress
 
 // addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
 // in a container, sealed and recorded. On failure nothing is left.
-func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(dir string) (string, error)) (sysctl.Image, error) {
+func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(dir string) (string, error)) (_ sysctl.Image, err error) {
+	defer func() {
+		if sysctl.KindOf(err) == sysctl.NoSpace { // the directory that a hand would name is gone by then
+			err = sysctl.E(sysctl.NoSpace, "%w", err).WithHint("sysctl delete NAME; sysctl image delete IMAGE")
+		}
+	}()
 	if err := m.Storage.Sweep(ctx); err != nil { // room first: a maker that was killed has left its tree
 		return image, err
 	}

@@ -2,8 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/sysctl-os/sysctl"
@@ -12,23 +10,6 @@ import (
 // LayerPath returns the host path of a layer's tree. It says nothing about whether the layer exists.
 // The tree is shared by instances that run: it must not be written to.
 func (s *Store) LayerPath(id string) string { return filepath.Join(s.layers(), id, "fs") }
-
-// LayerTree opens a layer's tree for reading; writes fail with EROFS. The tree is an io.Closer (a *Tree);
-// one that is not closed is closed when it is collected. A missing layer is of kind NotFound.
-func (s *Store) LayerTree(id string) (sysctl.Tree, error) {
-	if err := checkLayerID(id); err != nil {
-		return nil, err
-	}
-	t, err := OpenDirTree(s.LayerPath(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, sysctl.E(sysctl.NotFound, "layer %s is missing: %w", sysctl.ShortID(id), err)
-	}
-	if err != nil {
-		return nil, sysctl.Wrap(err, "open layer %s", sysctl.ShortID(id))
-	}
-	t.readOnly = true
-	return t, nil
-}
 
 // DeleteLayer removes a layer. Absent is success. The caller knows that no image and no instance
 // names it. The layer is gone with the first rename; what is left when it fails or ctx ends is removed by

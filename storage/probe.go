@@ -62,7 +62,7 @@ func tryIdmapped(dir string) (err error) {
 	if err := os.Mkdir(st.lowers[0], 0o755); err != nil {
 		return err
 	}
-	if err := createUpper(st.upper); err != nil {
+	if err := makeUpper(st.upper); err != nil {
 		return err
 	}
 	root, err := st.open(m)

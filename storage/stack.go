@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -46,7 +47,32 @@ func (s *Store) openStack(ctx context.Context, inst int64, layers []string, m sy
 	if len(layers) == 0 || len(layers) > maxLayers {
 		return nil, sysctl.E(sysctl.Invalid, "%d layers: 1 to %d can be stacked", len(layers), maxLayers)
 	}
-	return s.stack(s.instance(inst), layers, m)
+	return whenFree(ctx, func() (*os.File, error) { return s.stack(s.instance(inst), layers, m) })
+}
+
+// unmounting is how long the mount of a run that has ended may take to go: what it had not written yet goes to disk first.
+const unmounting = 10 * time.Second
+
+// whenFree opens a stack as soon as its upper is free. The processes of a run that has ended are gone before the kernel has
+// taken its mount apart, which it does on its own time (delayed_mntput_work, fs/namespace.c), and there is no event for it.
+func whenFree(ctx context.Context, open func() (*os.File, error)) (*os.File, error) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.NewTimer(unmounting)
+	defer limit.Stop()
+	for {
+		f, err := open()
+		if sysctl.KindOf(err) != sysctl.Busy {
+			return f, err
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // stack mounts layers, and on top of them the upper in a directory; "": none, read-only.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -67,7 +68,6 @@ func TestOpenRootShifted(t *testing.T) {
 	id := imageLayer(t, s)
 	before := digestOf(t, s.LayerPath(id))
 	must(t, s.CreateUpper(ctx, 5))
-	must(t, s.CreateUpper(ctx, 5))
 	root, err := s.OpenRoot(ctx, 5, []string{id}, shifted)
 	skipUnsupported(t, err)
 
@@ -107,9 +107,14 @@ func TestOpenRootShifted(t *testing.T) {
 	if _, err := onHost.Lstat("/etc/gone"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("removed file: %v", err)
 	}
-	_, err = s.OpenRoot(ctx, 5, []string{id}, shifted)
+	_, err = s.stack(s.instance(5), []string{id}, shifted)
 	wantKind(t, err, sysctl.Busy)
-	must(t, onHost.Close())
+	interrupted, interrupt := context.WithCancel(ctx)
+	time.AfterFunc(5*time.Millisecond, interrupt)
+	if _, err = s.OpenRoot(interrupted, 5, []string{id}, shifted); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted while the upper is mounted: %v", err)
+	}
+	time.AfterFunc(5*time.Millisecond, func() { onHost.Close() }) // who wants the upper waits for it
 	again, err := s.OpenRoot(ctx, 5, []string{id}, sysctl.IDMap{Base: 3_000_000, Size: 65536})
 	must(t, err)
 	var st unix.Stat_t

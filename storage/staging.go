@@ -42,7 +42,7 @@ func (s *Store) stage() (*Staging, error) {
 	if st.tree, err = OpenDirTree(st.Dir()); err != nil {
 		return nil, errors.Join(err, st.Abort())
 	}
-	st.tree.lazy = true
+	st.tree.staged = true
 	return st, nil
 }
 
@@ -73,8 +73,10 @@ func (st *Staging) create() error {
 // Dir returns the host path of the tree to fill.
 func (st *Staging) Dir() string { return filepath.Join(st.dir, "fs") }
 
-// Tree returns the tree to fill, valid until Commit or Abort. Its writes are not
-// synced one by one: Commit syncs them all.
+// Tree returns the tree to fill, valid until Commit or Abort. Its writes are not synced one by one: Commit syncs
+// them all. They leave times of modification as they would be without them, so that the same source,
+// changed in the same way, gives the same layer: what is replaced keeps its time, what was not there gets its
+// directory's (in the root, whose time is no part of a layer, 1970), and a directory keeps its own.
 func (st *Staging) Tree() sysctl.Tree { return st.tree }
 
 // Commit names the tree by its digest and puts it among the layers, durably. A layer of

@@ -40,6 +40,14 @@ func (s *Store) instance(id int64) string {
 	return filepath.Join(s.instances(), strconv.FormatInt(id, 10))
 }
 
+// wayOut gives the error of a full disk its hint.
+func (s *Store) wayOut(err error) error {
+	if sysctl.KindOf(err) != sysctl.NoSpace {
+		return err
+	}
+	return sysctl.E(sysctl.NoSpace, "%w", err).WithHint("df -h %s; sysctl delete NAME", s.dir)
+}
+
 // checkLayerID refuses what is not hexadecimal, so that no id can lead out of the store.
 func checkLayerID(id string) error {
 	ok := id != ""

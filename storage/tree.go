@@ -19,7 +19,7 @@ const maxRead = 16 << 20
 // errNotRegular says that something was to be read that is no regular file.
 var errNotRegular = errors.New("not a regular file")
 
-var _ sysctl.Tree = (*Tree)(nil)
+var _ sysctl.BatchTree = (*Tree)(nil)
 
 // Tree is a guest's tree under an open directory. Every path is resolved by the kernel with that directory as
 // its root, so no symbolic link leads out and no path of the host is involved. It is safe
@@ -28,7 +28,7 @@ type Tree struct {
 	root     *os.File
 	uid, gid int  // the guest's root, as the host sees it
 	readOnly bool // writes fail with EROFS
-	lazy     bool // whoever made it syncs: writes do not
+	staged   bool // a layer under construction: whoever made it syncs, and times do not say when
 }
 
 // NewTree returns the tree under root, an open directory or mount (O_PATH will do), and owns root from now on.

@@ -14,10 +14,23 @@ import (
 // changes. See sysctl.Tree.
 func (t *Tree) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return t.change("write", name, true, func(dir int, base string) error {
-		if same(dir, base, data, perm) {
+		if t.same(dir, base, data, perm) {
 			return nil
 		}
-		return t.replace(dir, base, func(tmp string) error { return t.create(dir, tmp, data, perm) })
+		f, tmp, err := t.create(dir, data, perm)
+		if err != nil {
+			return err
+		}
+		if !t.staged {
+			err = f.Sync()
+		}
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = unix.Renameat(dir, tmp, dir, base)
+		}
+		if err != nil {
+			unix.Unlinkat(dir, tmp, 0)
+		}
+		return err
 	})
 }
 
@@ -28,12 +41,18 @@ func (t *Tree) Symlink(target, name string) error {
 		if old, err := readlinkAt(dir, base); err == nil && old == target {
 			return nil
 		}
-		return t.replace(dir, base, func(tmp string) error {
-			if err := unix.Symlinkat(target, dir, tmp); err != nil {
-				return err
-			}
-			return unix.Fchownat(dir, tmp, t.uid, t.gid, unix.AT_SYMLINK_NOFOLLOW)
-		})
+		tmp := temporary()
+		err := unix.Symlinkat(target, dir, tmp)
+		if err == nil {
+			err = unix.Fchownat(dir, tmp, t.uid, t.gid, unix.AT_SYMLINK_NOFOLLOW)
+		}
+		if err == nil {
+			err = unix.Renameat(dir, tmp, dir, base)
+		}
+		if err != nil {
+			unix.Unlinkat(dir, tmp, 0)
+		}
+		return err
 	})
 }
 
@@ -64,7 +83,8 @@ func (t *Tree) Remove(name string) error {
 	return err
 }
 
-// change runs f with the open parent directory of name and its last component, as the guest's root.
+// change runs f with the open parent directory of name and its last component, as the guest's root. In a layer
+// under construction it keeps times as they were.
 func (t *Tree) change(op, name string, mkdir bool, f func(dir int, base string) error) error {
 	trimmed := strings.TrimRight(name, "/")
 	i := strings.LastIndexByte(trimmed, '/')
@@ -85,7 +105,11 @@ func (t *Tree) change(op, name string, mkdir bool, f func(dir int, base string) 
 			return err
 		}
 		defer unix.Close(dir)
+		keep := t.times(dir, base)
 		if err := f(dir, base); err != nil {
+			return &fs.PathError{Op: op, Path: name, Err: err}
+		}
+		if err := keep(); err != nil {
 			return &fs.PathError{Op: op, Path: name, Err: err}
 		}
 		return nil
@@ -113,6 +137,7 @@ func (t *Tree) mkdir(perm fs.FileMode) func(parent, base string) error {
 			return err
 		}
 		defer unix.Close(dir)
+		keep := t.times(dir, base)
 		err = unix.Mkdirat(dir, base, 0o700)
 		if err == unix.EEXIST {
 			return nil
@@ -125,6 +150,9 @@ func (t *Tree) mkdir(perm fs.FileMode) func(parent, base string) error {
 			err = t.own(fd, perm)
 			unix.Close(fd)
 		}
+		if err == nil {
+			err = keep()
+		}
 		if err != nil {
 			return &fs.PathError{Op: "mkdir", Path: parent + "/" + base, Err: err}
 		}
@@ -132,34 +160,26 @@ func (t *Tree) mkdir(perm fs.FileMode) func(parent, base string) error {
 	}
 }
 
-// replace makes something under a name of its own in dir and renames it to base.
-func (t *Tree) replace(dir int, base string, create func(tmp string) error) error {
-	tmp := ".sysctl-" + randomName()
-	err := create(tmp)
-	if err == nil {
-		err = unix.Renameat(dir, tmp, dir, base)
-	}
-	if err != nil {
-		unix.Unlinkat(dir, tmp, 0)
-	}
-	return err
-}
+// temporary is the name of a file until it is complete.
+func temporary() string { return ".sysctl-" + randomName() }
 
-// create writes a new file.
-func (t *Tree) create(dir int, name string, data []byte, perm fs.FileMode) error {
-	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+// create makes a new file under a temporary name in dir.
+func (t *Tree) create(dir int, data []byte, perm fs.FileMode) (f *os.File, tmp string, err error) {
+	tmp = temporary()
+	fd, err := unix.Openat(dir, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	f := os.NewFile(uintptr(fd), name)
+	f = os.NewFile(uintptr(fd), tmp)
 	_, err = f.Write(data)
 	if err == nil {
 		err = t.own(fd, perm)
 	}
-	if err == nil && !t.lazy {
-		err = f.Sync()
+	if err != nil {
+		unix.Unlinkat(dir, tmp, 0)
+		return nil, "", errors.Join(err, f.Close())
 	}
-	return errors.Join(err, f.Close())
+	return f, tmp, nil
 }
 
 // own gives an open file or directory to the guest's root and sets its mode (after its owner, which
@@ -171,8 +191,8 @@ func (t *Tree) own(fd int, perm fs.FileMode) error {
 	return unix.Fchmod(fd, permBits(perm))
 }
 
-// same reports whether base is a regular file with this content and mode.
-func same(dir int, base string, data []byte, perm fs.FileMode) bool {
+// same reports whether base is a regular file of the guest's root with this content and mode.
+func (t *Tree) same(dir int, base string, data []byte, perm fs.FileMode) bool {
 	fd, err := unix.Openat(dir, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
@@ -180,7 +200,8 @@ func same(dir int, base string, data []byte, perm fs.FileMode) bool {
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)
-	if err != nil || st.Size != int64(len(data)) || st.Mode&0o7777 != permBits(perm) {
+	if err != nil || st.Size != int64(len(data)) || st.Mode&0o7777 != permBits(perm) ||
+		int(st.Uid) != t.uid || int(st.Gid) != t.gid {
 		return false
 	}
 	f, err := reopen(fd, base)

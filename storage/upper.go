@@ -11,32 +11,51 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CreateUpper makes the empty upper of an instance, durably. One that exists is left as it is. The
+// CreateUpper makes the empty upper of a new instance, durably. One that is there is dropped: its instance was
+// never complete, and a power cut took its row before that was on disk, so that the number was given again. The
 // caller holds the instance's lock.
 func (s *Store) CreateUpper(ctx context.Context, inst int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return sysctl.Wrap(createUpper(s.instance(inst)), "create upper of instance %d", inst)
+	return sysctl.Wrap(s.wayOut(s.createUpper(ctx, s.instance(inst))), "create upper of instance %d", inst)
 }
 
-func createUpper(dir string) error {
-	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
-	if _, err := os.Lstat(work); err == nil {
-		return nil // work is made last
+func (s *Store) createUpper(ctx context.Context, dir string) error {
+	// Where the disk is full there is no room to make the trash that the instance is deleted into.
+	for _, parent := range []string{s.instances(), s.trash()} {
+		if err := makeDirs(parent); err != nil {
+			return err
+		}
 	}
-	if err := makeDirs(dir); err != nil {
+	err := makeUpper(dir)
+	if errors.Is(err, fs.ErrExist) {
+		if err := s.discard(ctx, dir); err != nil {
+			return err
+		}
+		err = makeUpper(dir)
+	}
+	return err
+}
+
+// makeUpper makes dir with upper and work in it.
+func makeUpper(dir string) error {
+	upper := filepath.Join(dir, "upper")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := os.Mkdir(upper, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(upper, 0o755); err != nil {
 		return err
 	}
 	if err := os.Chmod(upper, 0o755); err != nil { // the guest's /: not for the umask to decide
 		return err
 	}
-	if err := os.Mkdir(work, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(filepath.Join(dir, "work"), 0o700); err != nil {
 		return err
 	}
+	// The one wait: the row says soon that the instance is complete, and then all three must be there. A
+	// filesystem that layers can be on (ext4, xfs, btrfs) writes what a directory is in no later than
+	// the directory itself, so its name needs no wait of its own.
 	return syncDir(dir)
 }
 

@@ -44,8 +44,9 @@ func newSink(root int, m *meter) *sink {
 	}
 }
 
-// unnamed is what a directory gets that is needed but has no entry of its own.
-func unnamed() attrs { return attrs{mode: 0o755, mtime: unix.Timespec{Nsec: unix.UTIME_NOW}} }
+// unnamed is what a directory gets that is needed but has no entry of its own. Its time is fixed (1970), so that
+// the same archive gives the same tree each time.
+func unnamed() attrs { return attrs{mode: 0o755} }
 
 // close closes the root. It does not finish the directories.
 func (s *sink) close() {

@@ -141,6 +141,10 @@ func TestUnpackKeeps(t *testing.T) {
 			t.Errorf("time of %s is %v (%v)", name, fi.ModTime(), err)
 		}
 	}
+	// A directory without an entry has no time, and gets the same one each time.
+	if fi, err := os.Lstat(filepath.Join(dir, "long-directory-name")); err != nil || fi.ModTime().Unix() != 0 {
+		t.Errorf("time of a directory without an entry is %v (%v)", fi.ModTime(), err)
+	}
 	if st.Format != "tar" || st.Bytes == 0 || st.Entries < 15 {
 		t.Errorf("stats: %+v", st)
 	}

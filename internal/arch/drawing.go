@@ -56,7 +56,7 @@ var rooms = map[string]room{
 	"": {},
 
 	"profiles":        {rooms: []string{""}, libraries: []string{yaml}},
-	"db":              {rooms: []string{""}, libraries: []string{sqlite}},
+	"db":              {rooms: []string{""}, libraries: []string{sqlite, xsys}}, // locks and blocks of its files
 	"storage":         {rooms: []string{""}, libraries: []string{xsys}},
 	"netconfig":       {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
 	"netconfig/guest": {rooms: []string{""}},

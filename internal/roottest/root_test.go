@@ -157,7 +157,7 @@ func runScript(t *testing.T, file, bin, image string) {
 				return err == nil, nil
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"until": until, "ended": ended, "shared": shared, "killat": killAt, "together": together,
+				"until": until, "ended": ended, "shared": shared, "killat": killAt, "together": together, "disk": disk,
 			},
 		})
 	})

@@ -65,7 +65,8 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 		Hook: hook(self, e), Link: linkName(number),
 		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: e.Remove,
 	})
-	return m, func() { d.Close(); rt.Close() }, nil
+	// The database is not closed: that would wait for the disk twice, and the end of the process does as well.
+	return m, rt.Close, nil
 }
 
 // keeper finds the keeper's binary: where make install puts it, or beside ours (a build tree).
