@@ -48,6 +48,19 @@ func lookup(t sysctl.Tree, user, group string) (account, error) {
 	return u, nil
 }
 
+// rootShell is root's shell as passwd has it, or otherwise where that cannot be read.
+func rootShell(t sysctl.Tree, otherwise string) string {
+	passwd, err := records(t, "/etc/passwd", 7)
+	if err != nil {
+		return otherwise
+	}
+	u, err := findUser(passwd, "root")
+	if err != nil {
+		return otherwise
+	}
+	return u.shell
+}
+
 func findUser(passwd [][]string, user string) (account, error) {
 	for _, f := range passwd {
 		if f[0] != user && f[2] != user {
@@ -73,7 +86,8 @@ func findUser(passwd [][]string, user string) (account, error) {
 	if user == "root" {
 		return account{name: "root", home: "/root", shell: "/bin/sh"}, nil
 	}
-	return account{}, sysctl.E(sysctl.NotFound, "the guest has no user %q", user)
+	return account{}, sysctl.E(sysctl.NotFound, "the guest has no user %q", user).
+		WithHint("sysctl exec NAME -- cat /etc/passwd")
 }
 
 func findGroup(groups [][]string, group string) (int, error) {
@@ -85,7 +99,8 @@ func findGroup(groups [][]string, group string) (int, error) {
 	if gid, err := strconv.Atoi(group); err == nil && gid >= 0 {
 		return gid, nil
 	}
-	return 0, sysctl.E(sysctl.NotFound, "the guest has no group %q", group)
+	return 0, sysctl.E(sysctl.NotFound, "the guest has no group %q", group).
+		WithHint("sysctl exec NAME -- cat /etc/group")
 }
 
 // records splits a colon-separated file into lines of at least n fields. An absent file has none.

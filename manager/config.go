@@ -31,11 +31,12 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err != nil {
 		return nil, err
 	}
+	before := inst
 	if err := change(&inst, set); err != nil {
 		return nil, err
 	}
 	if err := profiles.Check(inst.Config, inst.Devices); err != nil {
-		return nil, err
+		return nil, m.overriding(ctx, before, set, err)
 	}
 	spec, err := m.spec(ctx, inst)
 	if err != nil {
@@ -48,6 +49,9 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err != nil {
 		return nil, err
 	}
+	if err := m.checkFree(ctx, inst.Name, claims); err != nil {
+		return nil, err
+	}
 	live, err := m.applyLive(inst, spec, set)
 	if err != nil {
 		return nil, err
@@ -57,6 +61,31 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	}
 	_, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC)
 	return append(live, absent...), err
+}
+
+// overriding adds the way out to the error of who sets an option of a device that only a profile has: an own device
+// replaces the profile's as a whole, so the profile's options have to be said too.
+func (m *Manager) overriding(ctx context.Context, inst sysctl.Instance, set map[string]*string, bad error) error {
+	_, all, err := m.expanded(ctx, inst)
+	if err != nil {
+		return bad
+	}
+	for _, key := range sortedKeys(set) {
+		rest, isDevice := strings.CutPrefix(key, "devices.")
+		name, _, _ := strings.Cut(rest, ".")
+		if _, own := inst.Devices[name]; !isDevice || own || all[name] == nil || set["devices."+name+".type"] != nil {
+			continue
+		}
+		words := "sysctl config set " + inst.Name
+		for _, option := range sortedKeys(all[name]) {
+			if set["devices."+name+"."+option] == nil {
+				words += " devices." + name + "." + option + "=" + all[name][option]
+			}
+		}
+		return sysctl.E(sysctl.Invalid, "%w (device %s is a profile's: one of the instance's own replaces it as a whole)", bad, name).
+			WithHint("%s, and what you set", words)
+	}
+	return bad
 }
 
 // dropAbsent takes what is to be unset and is not there out of set, and returns it: nothing of it has to take

@@ -63,6 +63,9 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 		m.Runtime.Warm()
 	}
 	claim.Instance.Name = o.Name
+	if err := m.checkFree(ctx, o.Name, claim.NICs); err != nil {
+		return Plan{}, err
+	}
 	mk := &making{m: m, o: o, spec: spec, claim: claim, image: image, build: build}
 	plan := Plan{Instance: claim.Instance, Image: image.ID, Build: build != "", Steps: stepNames(mk.steps())}
 	if o.DryRun {
@@ -147,10 +150,14 @@ func addBad(bad *sysctl.FieldErrors, err error) error {
 // profiles reads profiles by name; a missing one is a bad field.
 func (m *Manager) profiles(ctx context.Context, names []string, bad *sysctl.FieldErrors) ([]sysctl.Profile, error) {
 	var ps []sysctl.Profile
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			bad.Add("profile", "%q is given twice", name)
+			continue
+		}
 		p, err := m.DB.Profile(ctx, name)
 		if sysctl.KindOf(err) == sysctl.NotFound {
-			bad.Add("profile", "%v", err)
+			bad.Add("profile", "%v (\"sysctl profile list\" lists them)", err)
 			continue
 		}
 		if err != nil {
@@ -195,12 +202,14 @@ func (m *Manager) networkFlags(ctx context.Context, o *CreateOptions, ps []sysct
 	}
 	switch parent, lan := strings.CutPrefix(o.Network, "lan:"); {
 	case lan:
+		if parent == "" {
+			bad.Add("--network", "names no interface: write lan:IF, such as lan:eth0")
+			return devices, nil
+		}
 		delete(nic, "network")
 		nic["nictype"], nic["parent"] = "macvlan", parent
-		p, err := m.Net.Parent(ctx, parent)
-		if sysctl.KindOf(err) == sysctl.NotFound {
-			bad.Add("--network", "%v", err)
-		} else if err != nil {
+		p, err := m.Net.Parent(ctx, parent) // one that is not there is reported when its addresses are judged
+		if err != nil && sysctl.KindOf(err) != sysctl.NotFound {
 			return nil, err
 		}
 		if p.Bridge {
@@ -267,7 +276,7 @@ func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl
 		}
 		network, err := m.network(ctx, n.Network)
 		if sysctl.KindOf(err) == sysctl.NotFound {
-			bad.Add("devices."+n.Device+".network", "%v", err)
+			bad.Add("devices."+n.Device+".network", "%v (\"sysctl network list\" lists them)", err)
 			continue
 		}
 		if err != nil {
@@ -308,6 +317,50 @@ func (m *Manager) claimOnParent(ctx context.Context, n sysctl.NICSpec, nic *sysc
 			continue
 		}
 		setAddress(nic, addr)
+	}
+	return nil
+}
+
+// checkFree fails with Exists where an instance other than the one named holds a fixed address or MAC of a claim. The
+// claim itself would say so, but a dry run makes none, and a real run makes it after the image is built.
+func (m *Manager) checkFree(ctx context.Context, name string, nics []db.ClaimNIC) error {
+	if !slices.ContainsFunc(nics, func(c db.ClaimNIC) bool {
+		return c.NIC.MAC != "" || c.NIC.Network != "" && (c.NIC.IPv4.IsValid() || c.NIC.IPv6.IsValid())
+	}) {
+		return nil
+	}
+	all, err := m.DB.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	for _, inst := range all {
+		if inst.Name == name {
+			continue // what it holds it may keep; half-made, it is removed first
+		}
+		for _, held := range inst.NICs {
+			for _, c := range nics {
+				if err := clash(inst.Name, held, c.NIC); err != nil {
+					return sysctl.Wrap(err, "device %s", c.NIC.Device)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// clash reports what of a wanted NIC is held already.
+func clash(holder string, held, want sysctl.NIC) error {
+	if want.MAC != "" && strings.EqualFold(want.MAC, held.MAC) {
+		return sysctl.E(sysctl.Exists, "MAC %s is taken by instance %s", held.MAC, holder).WithHint("sysctl info %s", holder)
+	}
+	if want.Network == "" || want.Network != held.Network {
+		return nil // off managed networks addresses are not ours to guard
+	}
+	for _, a := range []netip.Addr{want.IPv4, want.IPv6} {
+		if a.IsValid() && (a == held.IPv4 || a == held.IPv6) {
+			return sysctl.E(sysctl.Exists, "address %s of network %s is taken by instance %s", a, want.Network, holder).
+				WithHint("sysctl network show %s", want.Network)
+		}
 	}
 	return nil
 }

@@ -169,6 +169,37 @@ func TestCreateDryRunChangesNothing(t *testing.T) {
 	}
 }
 
+// What is taken is refused before the image is built, and so by a dry run too.
+func TestCreateRefusesWhatIsTakenFirst(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	kind(t, h.DeleteImage(t.Context(), "debian12"), "")
+	calls := len(h.w.calls)
+	nic := func(option, value string) map[string]sysctl.Device {
+		return map[string]sysctl.Device{"eth0": {"type": "nic", "network": "sysbr0", option: value}}
+	}
+	for name, c := range map[string]struct {
+		o    manager.CreateOptions
+		want sysctl.Kind
+	}{
+		"address":  {manager.CreateOptions{IPs: []netip.Addr{netip.MustParseAddr("10.99.0.2")}}, sysctl.Exists},
+		"option":   {manager.CreateOptions{Devices: nic("ipv6.address", "fd99::2")}, sysctl.Exists},
+		"MAC":      {manager.CreateOptions{Devices: nic("hwaddr", "00:16:3E:00:01:04")}, sysctl.Exists},
+		"outside":  {manager.CreateOptions{IPs: []netip.Addr{netip.MustParseAddr("192.168.7.7")}}, sysctl.Invalid},
+		"profiles": {manager.CreateOptions{Profiles: []string{"default", "default"}}, sysctl.Invalid},
+		"free":     {manager.CreateOptions{IPs: []netip.Addr{netip.MustParseAddr("10.99.0.9")}, DryRun: true}, ""},
+	} {
+		for _, dry := range []bool{true, c.o.DryRun} {
+			c.o.Source, c.o.Name, c.o.DryRun = "debian12", "web2", dry
+			_, err := h.Create(t.Context(), c.o)
+			t.Run(fmt.Sprint(name, dry), func(t *testing.T) { kind(t, err, c.want) })
+		}
+	}
+	if len(h.w.calls) != calls {
+		t.Errorf("something was begun: %v", h.w.calls[calls:])
+	}
+}
+
 func TestCreateKeep(t *testing.T) {
 	h := newHouse(t)
 	h.launch(t, "web0")
@@ -282,6 +313,25 @@ func TestSetConfig(t *testing.T) {
 	}
 }
 
+func TestSetConfigAddress(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	h.launch(t, "web2")
+	text := func(s string) *string { return &s }
+	_, err := h.SetConfig(ctx, "web2", map[string]*string{"devices.eth0.type": text("nic"), "devices.eth0.network": text("sysbr0"),
+		"devices.eth0.ipv4.address": text("10.99.0.2")})
+	kind(t, err, sysctl.Exists)
+	if inst, _ := h.db.Instance(ctx, "web2"); len(inst.Devices) != 0 || inst.NICs[0].IPv4.String() != "10.99.0.3" {
+		t.Errorf("a refused change changed something: %+v", inst)
+	}
+	_, err = h.SetConfig(ctx, "web2", map[string]*string{"devices.eth0.mtu": text("1400")})
+	kind(t, err, sysctl.Invalid)
+	if hint := sysctl.HintOf(err); hint != "sysctl config set web2 devices.eth0.network=sysbr0 devices.eth0.type=nic, and what you set" {
+		t.Errorf("hint %q", hint)
+	}
+}
+
 func TestProfiles(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
@@ -313,6 +363,7 @@ func TestExecIdentity(t *testing.T) {
 		want string
 	}{
 		{manager.ExecOptions{Argv: []string{"id"}}, "0 0 [] /root id PATH="},
+		{manager.ExecOptions{Argv: []string{"id"}}, "SHELL=/bin/bash"},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "bob"}, "1000 1000 [27 4] /home/bob id PATH="},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "1000", Group: "adm", Cwd: "/etc"}, "1000 4 [27 4] /etc id PATH="},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "4242"}, "4242 4242 [] / id PATH="},
@@ -517,6 +568,10 @@ func TestStopWhileRebooting(t *testing.T) {
 	h := newHouse(t)
 	h.launch(t, "web1")
 	close(h.w.running[1].ended)
+	list, err := h.List(t.Context())
+	if err != nil || list[0].State.Status != sysctl.Running || len(list[0].State.Problems) != 1 {
+		t.Errorf("listed as %+v, %v", list, err)
+	}
 	kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{}), "")
 	if left := h.w.left(); left != "upper 1" {
 		t.Errorf("left: %s", left)
