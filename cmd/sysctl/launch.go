@@ -94,7 +94,9 @@ func (c *creation) options(args []string) (manager.CreateOptions, error) {
 	o := c.CreateOptions
 	o.Source = args[0]
 	if len(args) > 1 {
-		o.Name = args[1]
+		if o.Name = args[1]; o.Name == "" {
+			bad.Add("name", "is empty: write one, or leave it out to have one made up")
+		}
 	}
 	o.Profiles = c.profiles
 	if c.noProfiles {

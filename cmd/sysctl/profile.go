@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -140,6 +142,10 @@ func (a *app) writtenProfile(args []string) (sysctl.Profile, error) {
 // readProfile reads a profile's YAML. It may leave its name out but not have another one.
 func readProfile(r io.Reader, file, name string) (sysctl.Profile, error) {
 	p, err := profiles.Decode(r, file)
+	var unread *fs.PathError
+	if errors.As(err, &unread) {
+		return p, sysctl.E(kindOfFile(err), "%w", unread)
+	}
 	if err != nil {
 		return p, err
 	}
