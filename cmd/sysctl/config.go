@@ -89,7 +89,7 @@ and user.NAME; doc/config.md describes each. A device has a type and options: de
   sysctl config set web1 environment.LANG=C.UTF-8
   sysctl config set web1 devices.data.type=disk devices.data.source=/srv/web1 devices.data.path=/data`,
 		Args:              takes(2, -1),
-		ValidArgsFunction: each(a.names(), keysFor("=")),
+		ValidArgsFunction: each(a.names(), a.settingsOfInstance()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			words := args[1:]
 			if len(words) == 2 && !strings.Contains(words[0], "=") {

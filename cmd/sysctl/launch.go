@@ -52,7 +52,7 @@ func (a *app) creation(cmd *cobra.Command, start bool) *cobra.Command {
 	out := formatFlag(cmd)
 	cmd.Args = takes(1, 2)
 	cmd.ValidArgsFunction = each(a.sources(), nothing)
-	mustComplete(cmd, "config", keysFor("="))
+	mustComplete(cmd, "config", a.settingsFlag())
 	mustComplete(cmd, "profile", a.profileNames())
 	mustComplete(cmd, "network", a.networkNames("none"))
 	mustComplete(cmd, "ip", nothing)

@@ -118,7 +118,7 @@ what the file has. The YAML is what "sysctl profile show PROFILE --format yaml" 
 	}
 	cmd.Flags().StringArrayVarP(&config, "config", "c", nil, "set a config key or device option: `KEY=VALUE` (repeatable)")
 	cmd.Flags().StringVar(&description, "description", "", "what it is for: `TEXT`")
-	mustComplete(cmd, "config", keysFor("="))
+	mustComplete(cmd, "config", a.settingsFlag())
 	mustComplete(cmd, "description", nothing)
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists}})
 }
