@@ -447,7 +447,13 @@ func (mk *making) steps() []step {
 	}
 	steps = append(steps,
 		step{name: "claim name and addresses", claim: true, do: mk.doClaim,
-			undo: func(ctx context.Context) error { return m.DB.DeleteInstance(ctx, mk.inst.ID) }},
+			undo: func(ctx context.Context) error {
+				// What a failed boot has logged: the id, which names the files, is never used again.
+				if err := m.Runtime.RemoveLogs(mk.inst.ID); err != nil {
+					return err
+				}
+				return m.DB.DeleteInstance(ctx, mk.inst.ID)
+			}},
 		step{name: "make upper",
 			do:   func(ctx context.Context) error { return m.Storage.CreateUpper(ctx, mk.inst.ID) },
 			undo: func(ctx context.Context) error { return m.Storage.DeleteUpper(ctx, mk.inst.ID) }})
