@@ -224,13 +224,13 @@ func (m *Manager) networkFlags(ctx context.Context, o *CreateOptions, ps []sysct
 	}
 	for _, ip := range o.IPs {
 		key := "ipv6.address"
-		if ip.Is4() {
+		if !strings.Contains(ip, ":") {
 			key = "ipv4.address"
 		}
-		if nic[key] == ip.String() {
+		if nic[key] == ip {
 			bad.Add("--ip", "%s is given twice", ip)
 		}
-		nic[key] = ip.String()
+		nic[key] = ip
 	}
 	out[first] = nic
 	return out, nil
@@ -282,6 +282,11 @@ func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl
 		if err != nil {
 			return nil, err
 		}
+		for _, p := range n.More {
+			if network.IPv4.Masked().Contains(p.Addr()) || network.IPv6.Masked().Contains(p.Addr()) {
+				bad.Add("devices."+n.Device+"."+familyKey(p.Addr())+".address", "%s: only the first address is kept from others on network %s: give the second on a nic of its own, or one outside of it", p.Addr(), network.Name)
+			}
+		}
 		c.PickIPv4, c.NIC.IPv4 = m.address(network, network.IPv4, n.IPv4, old.IPv4, "devices."+n.Device+".ipv4.address", &bad)
 		c.PickIPv6, c.NIC.IPv6 = m.address(network, network.IPv6, n.IPv6, old.IPv6, "devices."+n.Device+".ipv6.address", &bad)
 		claims = append(claims, c)
@@ -303,20 +308,23 @@ func (m *Manager) claimOnParent(ctx context.Context, n sysctl.NICSpec, nic *sysc
 	if n.Type == "bridged" && !p.Bridge {
 		bad.Add("devices."+n.Device+".nictype", "%s is no bridge: write \"macvlan\"", n.Parent)
 	}
-	for key, a := range map[string]string{"ipv4.address": n.IPv4, "ipv6.address": n.IPv6} {
-		addr, err := netip.ParseAddr(a)
+	for _, f := range []struct {
+		key, address string
+		bits         int
+	}{{"ipv4.address", n.IPv4, n.Bits4}, {"ipv6.address", n.IPv6, n.Bits6}} {
+		addr, err := netip.ParseAddr(f.address)
 		if err != nil {
 			continue // "" and "none" are no addresses
 		}
-		if len(p.Subnets) == 0 {
-			bad.Add("devices."+n.Device+"."+key, "%s has no address on this host, so the subnet of %s is not known: give it one, or ask the LAN's DHCP server by naming none", n.Parent, addr)
-			continue
+		_, known := p.Subnet(addr)
+		switch field := "devices." + n.Device + "." + f.key; {
+		case known || f.bits > 0:
+			setAddress(nic, addr)
+		case len(p.Subnets) == 0:
+			bad.Add(field, "%s has no address on this host, so the subnet of %s is not known: write it as %[2]s/LENGTH, or ask the LAN's DHCP server by naming none", n.Parent, addr)
+		default:
+			bad.Add(field, "%s is in no subnet of %s (%v): write it as %[1]s/LENGTH if that is meant", addr, n.Parent, p.Subnets)
 		}
-		if _, ok := p.Subnet(addr); !ok {
-			bad.Add("devices."+n.Device+"."+key, "%s is in no subnet of %s (%v)", addr, n.Parent, p.Subnets)
-			continue
-		}
-		setAddress(nic, addr)
 	}
 	return nil
 }
@@ -363,6 +371,14 @@ func clash(holder string, held, want sysctl.NIC) error {
 		}
 	}
 	return nil
+}
+
+// familyKey is what the options of an address's family begin with.
+func familyKey(a netip.Addr) string {
+	if a.Is4() {
+		return "ipv4"
+	}
+	return "ipv6"
 }
 
 func setAddress(n *sysctl.NIC, a netip.Addr) {

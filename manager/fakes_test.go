@@ -305,6 +305,9 @@ func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("ensure bridge", func() error { f.bridges[n.Name] = true; return nil })
 }
 func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
+	if name == "bare9" {
+		return sysctl.Parent{}, nil
+	}
 	if name != "eth9" && name != "br9" {
 		return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q", name)
 	}
