@@ -158,7 +158,7 @@ func runScript(t *testing.T, file, bin, image string) {
 				return err == nil, nil
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"until": until, "ended": ended, "shared": shared, "killat": killAt, "interruptat": interruptAt, "together": together,
+				"until": until, "ended": ended, "shared": shared, "killat": killAt, "interruptat": interruptAt, "card": card, "together": together,
 			},
 		})
 	})
@@ -223,6 +223,16 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if n == 0 || err != nil {
 		ts.Fatalf("the init of %s has not ended: %v", args[0], err)
+	}
+}
+
+// card NAME makes a network card whose other end, NAMEp, is connected to nothing, until the script's end.
+func card(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("ip", "link", "add", "name", args[0], "type", "veth", "peer", "name", args[0]+"p"))
+	ts.Defer(func() { exec.Command("ip", "link", "del", args[0]).Run() })
+	for _, end := range []string{args[0], args[0] + "p"} {
+		// Without an address of its own, not even a link-local one.
+		ts.Check(ts.Exec("ip", "link", "set", end, "addrgenmode", "none", "up"))
 	}
 }
 
