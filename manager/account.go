@@ -86,8 +86,7 @@ func findUser(passwd [][]string, user string) (account, error) {
 	if user == "root" {
 		return account{name: "root", home: "/root", shell: "/bin/sh"}, nil
 	}
-	return account{}, sysctl.E(sysctl.NotFound, "the guest has no user %q", user).
-		WithHint("sysctl exec NAME -- cat /etc/passwd")
+	return account{}, sysctl.E(sysctl.NotFound, "the guest has no user %q", user)
 }
 
 func findGroup(groups [][]string, group string) (int, error) {
@@ -99,8 +98,7 @@ func findGroup(groups [][]string, group string) (int, error) {
 	if gid, err := strconv.Atoi(group); err == nil && gid >= 0 {
 		return gid, nil
 	}
-	return 0, sysctl.E(sysctl.NotFound, "the guest has no group %q", group).
-		WithHint("sysctl exec NAME -- cat /etc/group")
+	return 0, sysctl.E(sysctl.NotFound, "the guest has no group %q", group)
 }
 
 // records splits a colon-separated file into lines of at least n fields. An absent file has none.

@@ -79,13 +79,25 @@ func (m *Manager) overriding(ctx context.Context, inst sysctl.Instance, set map[
 		words := "sysctl config set " + inst.Name
 		for _, option := range sortedKeys(all[name]) {
 			if set["devices."+name+"."+option] == nil {
-				words += " devices." + name + "." + option + "=" + all[name][option]
+				words += " " + setting("devices."+name+"."+option, all[name][option])
 			}
 		}
-		return sysctl.E(sysctl.Invalid, "%w (device %s is a profile's: one of the instance's own replaces it as a whole)", bad, name).
-			WithHint("%s, and what you set", words)
+		for _, key := range sortedKeys(set) {
+			if set[key] != nil {
+				words += " " + setting(key, *set[key])
+			}
+		}
+		return sysctl.E(sysctl.Invalid, "%w", bad).WithHint("%s: %s is a profile's, and one of its own replaces it as a whole", words, name)
 	}
 	return bad
+}
+
+// setting is KEY=VALUE as one types it into a shell.
+func setting(key, value string) string {
+	if strings.ContainsAny(value, " \t\n'\"\\$`*?;&|<>()") {
+		value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+	}
+	return key + "=" + value
 }
 
 // dropAbsent takes what is to be unset and is not there out of set, and returns it: nothing of it has to take

@@ -3,7 +3,9 @@ package manager
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -65,6 +67,11 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 	claim.Instance.Name = o.Name
 	if err := m.checkFree(ctx, o.Name, claim.NICs); err != nil {
 		return Plan{}, err
+	}
+	if o.Start {
+		if err := checkDisks(spec); err != nil {
+			return Plan{}, err
+		}
 	}
 	mk := &making{m: m, o: o, spec: spec, claim: claim, image: image, build: build}
 	plan := Plan{Instance: claim.Instance, Image: image.ID, Build: build != "", Steps: stepNames(mk.steps())}
@@ -351,6 +358,16 @@ func (m *Manager) checkFree(ctx context.Context, name string, nics []db.ClaimNIC
 					return sysctl.Wrap(err, "device %s", c.NIC.Device)
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// checkDisks fails with NotFound where the source of a disk that a boot needs is not there.
+func checkDisks(spec sysctl.Spec) error {
+	for _, d := range spec.Disks {
+		if _, err := os.Stat(d.Source); errors.Is(err, fs.ErrNotExist) && !d.Optional {
+			return sysctl.E(sysctl.NotFound, "disk %s: %s does not exist on this host", d.Device, d.Source).WithHint("mkdir -p %s", d.Source)
 		}
 	}
 	return nil

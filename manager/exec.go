@@ -59,6 +59,10 @@ func (m *Manager) identity(state sysctl.State, inst sysctl.Instance, o ExecOptio
 		}
 		defer t.Close()
 		if u, err = lookup(t, o.User, o.Group); err != nil {
+			var e *sysctl.Error
+			if errors.As(err, &e) && e.Kind == sysctl.NotFound {
+				e.Hint = "sysctl exec " + inst.Name + " -- cat /etc/passwd /etc/group"
+			}
 			return err
 		}
 		if err := checkCwd(t, o.Cwd); err != nil {

@@ -186,6 +186,7 @@ func TestCreateRefusesWhatIsTakenFirst(t *testing.T) {
 		"MAC":      {manager.CreateOptions{Devices: nic("hwaddr", "00:16:3E:00:01:04")}, sysctl.Exists},
 		"outside":  {manager.CreateOptions{IPs: []string{"192.168.7.7"}}, sysctl.Invalid},
 		"profiles": {manager.CreateOptions{Profiles: []string{"default", "default"}}, sysctl.Invalid},
+		"disk":     {manager.CreateOptions{Start: true, Devices: map[string]sysctl.Device{"d": {"type": "disk", "source": "/nowhere", "path": "/d"}}}, sysctl.NotFound},
 		"free":     {manager.CreateOptions{IPs: []string{"10.99.0.9"}, DryRun: true}, ""},
 	} {
 		for _, dry := range []bool{true, c.o.DryRun} {
@@ -326,7 +327,7 @@ func TestSetConfigAddress(t *testing.T) {
 	}
 	_, err = h.SetConfig(ctx, "web2", map[string]*string{"devices.eth0.mtu": text("1400")})
 	kind(t, err, sysctl.Invalid)
-	if hint := sysctl.HintOf(err); hint != "sysctl config set web2 devices.eth0.network=sysbr0 devices.eth0.type=nic, and what you set" {
+	if hint := sysctl.HintOf(err); hint != "sysctl config set web2 devices.eth0.network=sysbr0 devices.eth0.type=nic devices.eth0.mtu=1400: eth0 is a profile's, and one of its own replaces it as a whole" {
 		t.Errorf("hint %q", hint)
 	}
 }

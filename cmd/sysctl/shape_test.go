@@ -36,6 +36,7 @@ func printed() []struct {
 		{"`network show`", networkView(sysctl.Network{}, nil).value},
 		{"`check` (a list of them)", sysctl.Fact{}},
 		{"`autostart` (a list of them)", manager.AutostartResult{}},
+		{"`version`", build{}},
 	}
 }
 
