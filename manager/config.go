@@ -66,14 +66,15 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 // overriding adds the way out to the error of who sets an option of a device that only a profile has: an own device
 // replaces the profile's as a whole, so the profile's options have to be said too.
 func (m *Manager) overriding(ctx context.Context, inst sysctl.Instance, set map[string]*string, bad error) error {
+	var fields sysctl.FieldErrors
 	_, all, err := m.expanded(ctx, inst)
-	if err != nil {
-		return bad
+	if err != nil || !errors.As(bad, &fields) || len(fields) > 1 {
+		return bad // more is wrong than the missing type
 	}
 	for _, key := range sortedKeys(set) {
 		rest, isDevice := strings.CutPrefix(key, "devices.")
 		name, _, _ := strings.Cut(rest, ".")
-		if _, own := inst.Devices[name]; !isDevice || own || all[name] == nil || set["devices."+name+".type"] != nil {
+		if _, own := inst.Devices[name]; !isDevice || own || all[name] == nil || fields[0].Field != "devices."+name+".type" {
 			continue
 		}
 		words := "sysctl config set " + inst.Name

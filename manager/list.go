@@ -27,11 +27,10 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 // observe adds what the kernel says to what the database promises.
 func (m *Manager) observe(inst sysctl.Instance) Info {
 	s := m.Runtime.State(inst.ID)
-	// The monitor of a run outlives the guest's init by moments when the guest halts, and starts another one when it
-	// reboots. Until it is gone the run is not over, whichever it is.
+	// A monitor outlives the guest's init by moments when the guest halts, and starts another one when it reboots. Nothing
+	// that can be observed tells the two apart, so the status stays what it is: no process of the guest's runs.
 	if s.Status == sysctl.Stopped && s.Monitor.PID != 0 && s.RunID != "" {
-		s.Status = sysctl.Running
-		s.Problems = append(s.Problems, "its guest is rebooting, or on its way out")
+		s.Problems = append(s.Problems, "its run is not over yet: the guest is rebooting, or on its way out")
 	}
 	switch {
 	case inst.Ready:

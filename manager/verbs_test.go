@@ -626,7 +626,7 @@ func TestStopWhileRebooting(t *testing.T) {
 	h.launch(t, "web1")
 	close(h.w.running[1].ended)
 	list, err := h.List(t.Context())
-	if err != nil || list[0].State.Status != sysctl.Running || len(list[0].State.Problems) != 1 {
+	if err != nil || list[0].State.Status != sysctl.Stopped || len(list[0].State.Problems) != 1 {
 		t.Errorf("listed as %+v, %v", list, err)
 	}
 	kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{}), "")
