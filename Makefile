@@ -47,6 +47,7 @@ install: build ## into PREFIX=/usr/local, below DESTDIR=
 	@sed 's|@BINDIR@|$(bindir)|g' internal/make/sysctl-autostart.service.in >$(DESTDIR)$(unit)
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 	@echo "installed $(VERSION) in $(DESTDIR)$(PREFIX)"
+	@echo "to start instances at boot (boot.autostart=true): systemctl enable sysctl-autostart"
 
 uninstall: ## what install put there; instances stay
 	@rm -f $(addprefix $(DESTDIR),$(bindir)/sysctl $(execdir)/sysctl-keeper $(bashcomp) $(zshcomp) $(fishcomp) $(unit))

@@ -1,6 +1,9 @@
 package sysctl
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Image is an immutable root filesystem with metadata: an ordered list of layers.
 type Image struct {
@@ -25,21 +28,42 @@ type Layer struct {
 
 // Guest is the OS found in a tree: detected, never trusted from a name. Empty fields are unknown.
 type Guest struct {
-	Family      string   `json:"family"`      // debian, rhel, suse, alpine, arch, gentoo, slackware, void
-	ID          string   `json:"id"`          // debian, ubuntu, centos, …
-	Version     string   `json:"version"`     // "12", "7", "14.04"
-	Name        string   `json:"name"`        // for people: "Debian GNU/Linux 12 (bookworm)"
-	Arch        string   `json:"arch"`        // amd64, i386, arm64
-	Bits        int      `json:"bits"`        // ELF class of its init
-	Init        string   `json:"init"`        // systemd, sysvinit, upstart, busybox, openrc, runit, finit, bsd
-	InitVersion string   `json:"initVersion"` // "252"
-	Libc        string   `json:"libc"`        // glibc, musl, uclibc
-	LibcVersion string   `json:"libcVersion"` // "2.36"
-	Renderer    string   `json:"renderer"`    // ifupdown, networkd, …: whose files configure its network
-	Dialect     string   `json:"dialect"`     // of the renderer
-	Packages    string   `json:"packages"`    // dpkg, rpm, apk, pacman
-	Evidence    []string `json:"evidence"`    // "/etc/os-release: ID=debian", …
+	Family      string   `json:"family"`       // debian, rhel, suse, alpine, arch, gentoo, slackware, void
+	ID          string   `json:"id"`           // debian, ubuntu, centos, …
+	Version     string   `json:"version"`      // "12", "7", "14.04"
+	Name        string   `json:"name"`         // for people: "Debian GNU/Linux 12 (bookworm)"
+	Arch        string   `json:"arch"`         // amd64, i386, arm64
+	Bits        int      `json:"bits"`         // ELF class of its init
+	Init        string   `json:"init"`         // systemd, sysvinit, upstart, busybox, openrc, runit, finit, bsd
+	InitVersion string   `json:"init_version"` // "252"
+	Libc        string   `json:"libc"`         // glibc, musl, uclibc
+	LibcVersion string   `json:"libc_version"` // "2.36"
+	Renderer    string   `json:"renderer"`     // ifupdown, networkd, …: whose files configure its network
+	Dialect     string   `json:"dialect"`      // of the renderer
+	Packages    string   `json:"packages"`     // dpkg, rpm, apk, pacman
+	Evidence    []string `json:"evidence"`     // "/etc/os-release: ID=debian", …
 }
 
 // Known reports whether enough is known of the guest to write into its tree.
 func (g Guest) Known() bool { return g.ID != "" && g.Init != "" }
+
+// UnmarshalJSON reads a guest. It also takes the names that databases may still have for two of its fields,
+// initVersion and libcVersion.
+func (g *Guest) UnmarshalJSON(b []byte) error {
+	type plain Guest // without this method
+	in := struct {
+		*plain
+		OldInit string `json:"initVersion"`
+		OldLibc string `json:"libcVersion"`
+	}{plain: (*plain)(g)}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	if in.OldInit != "" {
+		g.InitVersion = in.OldInit
+	}
+	if in.OldLibc != "" {
+		g.LibcVersion = in.OldLibc
+	}
+	return nil
+}

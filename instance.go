@@ -64,12 +64,12 @@ type Process struct {
 
 // State is an observed instance.
 type State struct {
-	Status   Status    `json:"status"`
-	Init     Process   `json:"init"`
+	Status   Status    `json:"status"` // running, stopped, frozen, broken
+	Init     Process   `json:"init"`   // the guest's pid 1, as the host numbers it; pid 0: none
 	Monitor  Process   `json:"monitor"`
 	RunID    string    `json:"run_id,omitempty"`
 	Started  time.Time `json:"started_at"`
-	Problems []string  `json:"problems,omitempty"`
+	Problems []string  `json:"problems,omitempty"` // for people
 }
 
 // Usage is what a running instance uses. Negative numbers are unknown.

@@ -1,6 +1,9 @@
 package sysctl
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Spec is an instance's configuration, merged from its profiles and its own keys, and typed.
 type Spec struct {
@@ -54,6 +57,14 @@ type NICSpec struct {
 	IPv4    string // address, "" = allocate, "none"
 	IPv6    string
 	MTU     int
+	// Bits4 and Bits6 are the prefix lengths given with IPv4 and IPv6; 0: that of the subnet they are in.
+	Bits4, Bits6 int
+	More         []netip.Prefix // further addresses, which nobody claims
+	// Gateway4 and Gateway6 are addresses, "none", or "" for the network's or the host's.
+	Gateway4, Gateway6 string
+	Routes             []Route
+	DNS                []netip.Addr // of both families; empty: the host's
+	Search             []string     // empty: the host's
 }
 
 // Profile is a named piece of instance configuration.

@@ -48,6 +48,19 @@ func lookup(t sysctl.Tree, user, group string) (account, error) {
 	return u, nil
 }
 
+// rootShell is root's shell as passwd has it, or otherwise where that cannot be read.
+func rootShell(t sysctl.Tree, otherwise string) string {
+	passwd, err := records(t, "/etc/passwd", 7)
+	if err != nil {
+		return otherwise
+	}
+	u, err := findUser(passwd, "root")
+	if err != nil {
+		return otherwise
+	}
+	return u.shell
+}
+
 func findUser(passwd [][]string, user string) (account, error) {
 	for _, f := range passwd {
 		if f[0] != user && f[2] != user {

@@ -31,11 +31,12 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err != nil {
 		return nil, err
 	}
+	before := inst
 	if err := change(&inst, set); err != nil {
 		return nil, err
 	}
 	if err := profiles.Check(inst.Config, inst.Devices); err != nil {
-		return nil, err
+		return nil, m.overriding(ctx, before, set, err)
 	}
 	spec, err := m.spec(ctx, inst)
 	if err != nil {
@@ -48,6 +49,9 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err != nil {
 		return nil, err
 	}
+	if err := m.checkFree(ctx, inst.Name, claims); err != nil {
+		return nil, err
+	}
 	live, err := m.applyLive(inst, spec, set)
 	if err != nil {
 		return nil, err
@@ -57,6 +61,44 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	}
 	_, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC)
 	return append(live, absent...), err
+}
+
+// overriding adds the way out to the error of who sets an option of a device that only a profile has: an own device
+// replaces the profile's as a whole, so the profile's options have to be said too.
+func (m *Manager) overriding(ctx context.Context, inst sysctl.Instance, set map[string]*string, bad error) error {
+	var fields sysctl.FieldErrors
+	_, all, err := m.expanded(ctx, inst)
+	if err != nil || !errors.As(bad, &fields) || len(fields) > 1 {
+		return bad // more is wrong than the missing type
+	}
+	for _, key := range sortedKeys(set) {
+		rest, isDevice := strings.CutPrefix(key, "devices.")
+		name, _, _ := strings.Cut(rest, ".")
+		if _, own := inst.Devices[name]; !isDevice || own || all[name] == nil || fields[0].Field != "devices."+name+".type" {
+			continue
+		}
+		words := "sysctl config set " + inst.Name
+		for _, option := range sortedKeys(all[name]) {
+			if set["devices."+name+"."+option] == nil {
+				words += " " + setting("devices."+name+"."+option, all[name][option])
+			}
+		}
+		for _, key := range sortedKeys(set) {
+			if set[key] != nil {
+				words += " " + setting(key, *set[key])
+			}
+		}
+		return sysctl.E(sysctl.Invalid, "%w", bad).WithHint("%s: %s is a profile's, and one of its own replaces it as a whole", words, name)
+	}
+	return bad
+}
+
+// setting is KEY=VALUE as one types it into a shell.
+func setting(key, value string) string {
+	if strings.ContainsAny(value, " \t\n'\"\\$`*?;&|<>()") {
+		value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+	}
+	return key + "=" + value
 }
 
 // dropAbsent takes what is to be unset and is not there out of set, and returns it: nothing of it has to take

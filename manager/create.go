@@ -3,7 +3,9 @@ package manager
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -63,6 +65,14 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 		m.Runtime.Warm()
 	}
 	claim.Instance.Name = o.Name
+	if err := m.checkFree(ctx, o.Name, claim.NICs); err != nil {
+		return Plan{}, err
+	}
+	if o.Start {
+		if err := checkDisks(spec); err != nil {
+			return Plan{}, err
+		}
+	}
 	mk := &making{m: m, o: o, spec: spec, claim: claim, image: image, build: build}
 	plan := Plan{Instance: claim.Instance, Image: image.ID, Build: build != "", Steps: stepNames(mk.steps())}
 	if o.DryRun {
@@ -147,10 +157,14 @@ func addBad(bad *sysctl.FieldErrors, err error) error {
 // profiles reads profiles by name; a missing one is a bad field.
 func (m *Manager) profiles(ctx context.Context, names []string, bad *sysctl.FieldErrors) ([]sysctl.Profile, error) {
 	var ps []sysctl.Profile
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			bad.Add("profile", "%q is given twice", name)
+			continue
+		}
 		p, err := m.DB.Profile(ctx, name)
 		if sysctl.KindOf(err) == sysctl.NotFound {
-			bad.Add("profile", "%v", err)
+			bad.Add("profile", "%v (\"sysctl profile list\" lists them)", err)
 			continue
 		}
 		if err != nil {
@@ -195,12 +209,14 @@ func (m *Manager) networkFlags(ctx context.Context, o *CreateOptions, ps []sysct
 	}
 	switch parent, lan := strings.CutPrefix(o.Network, "lan:"); {
 	case lan:
+		if parent == "" {
+			bad.Add("--network", "names no interface: write lan:IF, such as lan:eth0")
+			return devices, nil
+		}
 		delete(nic, "network")
 		nic["nictype"], nic["parent"] = "macvlan", parent
-		p, err := m.Net.Parent(ctx, parent)
-		if sysctl.KindOf(err) == sysctl.NotFound {
-			bad.Add("--network", "%v", err)
-		} else if err != nil {
+		p, err := m.Net.Parent(ctx, parent) // one that is not there is reported when its addresses are judged
+		if err != nil && sysctl.KindOf(err) != sysctl.NotFound {
 			return nil, err
 		}
 		if p.Bridge {
@@ -215,13 +231,13 @@ func (m *Manager) networkFlags(ctx context.Context, o *CreateOptions, ps []sysct
 	}
 	for _, ip := range o.IPs {
 		key := "ipv6.address"
-		if ip.Is4() {
+		if !strings.Contains(ip, ":") {
 			key = "ipv4.address"
 		}
-		if nic[key] == ip.String() {
+		if nic[key] == ip {
 			bad.Add("--ip", "%s is given twice", ip)
 		}
-		nic[key] = ip.String()
+		nic[key] = ip
 	}
 	out[first] = nic
 	return out, nil
@@ -267,11 +283,16 @@ func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl
 		}
 		network, err := m.network(ctx, n.Network)
 		if sysctl.KindOf(err) == sysctl.NotFound {
-			bad.Add("devices."+n.Device+".network", "%v", err)
+			bad.Add("devices."+n.Device+".network", "%v (\"sysctl network list\" lists them)", err)
 			continue
 		}
 		if err != nil {
 			return nil, err
+		}
+		for _, p := range n.More {
+			if network.IPv4.Masked().Contains(p.Addr()) || network.IPv6.Masked().Contains(p.Addr()) {
+				bad.Add("devices."+n.Device+"."+familyKey(p.Addr())+".address", "%s: only the first address is kept from others on network %s: give the second on a nic of its own, or one outside of it", p.Addr(), network.Name)
+			}
 		}
 		c.PickIPv4, c.NIC.IPv4 = m.address(network, network.IPv4, n.IPv4, old.IPv4, "devices."+n.Device+".ipv4.address", &bad)
 		c.PickIPv6, c.NIC.IPv6 = m.address(network, network.IPv6, n.IPv6, old.IPv6, "devices."+n.Device+".ipv6.address", &bad)
@@ -294,22 +315,87 @@ func (m *Manager) claimOnParent(ctx context.Context, n sysctl.NICSpec, nic *sysc
 	if n.Type == "bridged" && !p.Bridge {
 		bad.Add("devices."+n.Device+".nictype", "%s is no bridge: write \"macvlan\"", n.Parent)
 	}
-	for key, a := range map[string]string{"ipv4.address": n.IPv4, "ipv6.address": n.IPv6} {
-		addr, err := netip.ParseAddr(a)
+	for _, f := range []struct {
+		key, address string
+		bits         int
+	}{{"ipv4.address", n.IPv4, n.Bits4}, {"ipv6.address", n.IPv6, n.Bits6}} {
+		addr, err := netip.ParseAddr(f.address)
 		if err != nil {
 			continue // "" and "none" are no addresses
 		}
-		if len(p.Subnets) == 0 {
-			bad.Add("devices."+n.Device+"."+key, "%s has no address on this host, so the subnet of %s is not known: give it one, or ask the LAN's DHCP server by naming none", n.Parent, addr)
-			continue
+		_, known := p.Subnet(addr)
+		switch field := "devices." + n.Device + "." + f.key; {
+		case known || f.bits > 0:
+			setAddress(nic, addr)
+		case len(p.Subnets) == 0:
+			bad.Add(field, "%s has no address on this host, so the subnet of %s is not known: write it as %[2]s/LENGTH, or ask the LAN's DHCP server by naming none", n.Parent, addr)
+		default:
+			bad.Add(field, "%s is in no subnet of %s (%v): write it as %[1]s/LENGTH if that is meant", addr, n.Parent, p.Subnets)
 		}
-		if _, ok := p.Subnet(addr); !ok {
-			bad.Add("devices."+n.Device+"."+key, "%s is in no subnet of %s (%v)", addr, n.Parent, p.Subnets)
-			continue
-		}
-		setAddress(nic, addr)
 	}
 	return nil
+}
+
+// checkFree fails with Exists where an instance other than the one named holds a fixed address or MAC of a claim. The
+// claim itself would say so, but a dry run makes none, and a real run makes it after the image is built.
+func (m *Manager) checkFree(ctx context.Context, name string, nics []db.ClaimNIC) error {
+	if !slices.ContainsFunc(nics, func(c db.ClaimNIC) bool {
+		return c.NIC.MAC != "" || c.NIC.Network != "" && (c.NIC.IPv4.IsValid() || c.NIC.IPv6.IsValid())
+	}) {
+		return nil
+	}
+	all, err := m.DB.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	for _, inst := range all {
+		if inst.Name == name {
+			continue // what it holds it may keep; half-made, it is removed first
+		}
+		for _, held := range inst.NICs {
+			for _, c := range nics {
+				if err := clash(inst.Name, held, c.NIC); err != nil {
+					return sysctl.Wrap(err, "device %s", c.NIC.Device)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkDisks fails with NotFound where the source of a disk that a boot needs is not there.
+func checkDisks(spec sysctl.Spec) error {
+	for _, d := range spec.Disks {
+		if _, err := os.Stat(d.Source); errors.Is(err, fs.ErrNotExist) && !d.Optional {
+			return sysctl.E(sysctl.NotFound, "disk %s: %s does not exist on this host", d.Device, d.Source).WithHint("mkdir -p %s", d.Source)
+		}
+	}
+	return nil
+}
+
+// clash reports what of a wanted NIC is held already.
+func clash(holder string, held, want sysctl.NIC) error {
+	if want.MAC != "" && strings.EqualFold(want.MAC, held.MAC) {
+		return sysctl.E(sysctl.Exists, "MAC %s is taken by instance %s", held.MAC, holder).WithHint("sysctl info %s", holder)
+	}
+	if want.Network == "" || want.Network != held.Network {
+		return nil // off managed networks addresses are not ours to guard
+	}
+	for _, a := range []netip.Addr{want.IPv4, want.IPv6} {
+		if a.IsValid() && (a == held.IPv4 || a == held.IPv6) {
+			return sysctl.E(sysctl.Exists, "address %s of network %s is taken by instance %s", a, want.Network, holder).
+				WithHint("sysctl network show %s", want.Network)
+		}
+	}
+	return nil
+}
+
+// familyKey is what the options of an address's family begin with.
+func familyKey(a netip.Addr) string {
+	if a.Is4() {
+		return "ipv4"
+	}
+	return "ipv6"
 }
 
 func setAddress(n *sysctl.NIC, a netip.Addr) {
@@ -394,7 +480,13 @@ func (mk *making) steps() []step {
 	}
 	steps = append(steps,
 		step{name: "claim name and addresses", claim: true, do: mk.doClaim,
-			undo: func(ctx context.Context) error { return m.DB.DeleteInstance(ctx, mk.inst.ID) }},
+			undo: func(ctx context.Context) error {
+				// What a failed boot has logged: the id, which names the files, is never used again.
+				if err := m.Runtime.RemoveLogs(mk.inst.ID); err != nil {
+					return err
+				}
+				return m.DB.DeleteInstance(ctx, mk.inst.ID)
+			}},
 		step{name: "make upper",
 			do:   func(ctx context.Context) error { return m.Storage.CreateUpper(ctx, mk.inst.ID) },
 			undo: func(ctx context.Context) error { return m.Storage.DeleteUpper(ctx, mk.inst.ID) }})

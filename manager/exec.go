@@ -47,8 +47,8 @@ func (m *Manager) exec(ctx context.Context, name string, o ExecOptions) (int, er
 	return m.Runtime.Exec(ctx, inst.ID, cmd)
 }
 
-// identity fills in who runs the command, where and with which environment. Root without a login
-// needs nothing of the guest's files, so its tree is not opened then.
+// identity fills in who runs the command, where and with which environment. Root without a login needs no more of
+// the guest's files than the name of its shell, and not even that: then their being unreadable is no error.
 func (m *Manager) identity(state sysctl.State, inst sysctl.Instance, o ExecOptions, spec sysctl.Spec, cmd *sysctl.Command) error {
 	u := account{name: "root", home: "/root", shell: "/bin/sh"}
 	var lang string
@@ -59,6 +59,10 @@ func (m *Manager) identity(state sysctl.State, inst sysctl.Instance, o ExecOptio
 		}
 		defer t.Close()
 		if u, err = lookup(t, o.User, o.Group); err != nil {
+			var e *sysctl.Error
+			if errors.As(err, &e) && e.Kind == sysctl.NotFound {
+				e.Hint = "sysctl exec " + inst.Name + " -- cat /etc/passwd /etc/group"
+			}
 			return err
 		}
 		if err := checkCwd(t, o.Cwd); err != nil {
@@ -67,6 +71,9 @@ func (m *Manager) identity(state sysctl.State, inst sysctl.Instance, o ExecOptio
 		if o.Login {
 			lang = locale(t)
 		}
+	} else if t, err := m.Storage.OpenProcess(state.Init); err == nil {
+		defer t.Close()
+		u.shell = rootShell(t, u.shell)
 	}
 	cmd.UID, cmd.GID, cmd.Groups = u.uid, u.gid, u.groups
 	env := []string{defaultPath, "HOME=" + u.home, "USER=" + u.name, "LOGNAME=" + u.name, "SHELL=" + u.shell}

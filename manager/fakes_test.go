@@ -37,6 +37,7 @@ type world struct {
 	swept   int
 	none    bool // the guest's network is the runtime's to set
 	links   map[string]bool
+	logs    map[int64]bool
 	bridges map[string]bool
 	next    int
 	network sysctl.GuestNetwork // the newest that was rendered
@@ -53,7 +54,7 @@ type run struct {
 var errInjected = errors.New("injected fault")
 
 func newWorld() *world {
-	return &world{running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, bridges: map[string]bool{}}
+	return &world{running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{}}
 }
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
@@ -89,6 +90,11 @@ func (w *world) left() string {
 	for l := range w.links {
 		s = append(s, "link "+l)
 	}
+	for id := range w.logs {
+		if !w.uppers[id] {
+			s = append(s, fmt.Sprintf("log %d", id))
+		}
+	}
 	if w.staging != 0 {
 		s = append(s, fmt.Sprintf("%d stagings", w.staging))
 	}
@@ -100,6 +106,7 @@ type fakeRuntime struct{ *world }
 
 func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error) {
 	err := f.hit("runtime start", func() error {
+		f.logs[b.Instance] = true
 		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: true}
 		for _, n := range b.NICs {
 			if n.HostName != "" {
@@ -200,7 +207,7 @@ func (f fakeRuntime) OpenConsole(context.Context, int64) (*os.File, func(), erro
 }
 func (f fakeRuntime) LogPath(int64) string                { return "/nonexistent" }
 func (f fakeRuntime) ConsoleLogPath(int64) string         { return "/nonexistent" }
-func (f fakeRuntime) RemoveLogs(int64) error              { return nil }
+func (f fakeRuntime) RemoveLogs(id int64) error           { delete(f.logs, id); return nil }
 func (f fakeRuntime) Probe(context.Context) []sysctl.Fact { return []sysctl.Fact{{Name: "kernel"}} }
 
 type fakeStorage struct{ *world }
@@ -303,6 +310,9 @@ func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("ensure bridge", func() error { f.bridges[n.Name] = true; return nil })
 }
 func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
+	if name == "bare9" {
+		return sysctl.Parent{}, nil
+	}
 	if name != "eth9" && name != "br9" {
 		return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q", name)
 	}

@@ -157,14 +157,14 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 func (m *Manager) ExportImage(ctx context.Context, ref string, w io.Writer) error {
 	image, err := m.DB.Image(ctx, ref)
 	if err != nil {
-		return sysctl.Wrap(err, "export %s", ref)
+		return sysctl.Wrap(err, "image export %s", ref)
 	}
 	t, err := m.Storage.OpenLayers(ctx, image.Layers)
 	if err != nil {
-		return sysctl.Wrap(err, "export %s", ref)
+		return sysctl.Wrap(err, "image export %s", ref)
 	}
 	defer t.Close()
-	return sysctl.Wrap(m.Catalogue.Pack(ctx, t.Root(), w), "export %s", ref)
+	return sysctl.Wrap(m.Catalogue.Pack(ctx, t.Root(), w), "image export %s", ref)
 }
 
 // DeleteImage forgets an image; named by one of several aliases, it forgets that alias only. Its layers stay for as long as an instance or another image uses them.

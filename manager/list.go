@@ -27,6 +27,11 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 // observe adds what the kernel says to what the database promises.
 func (m *Manager) observe(inst sysctl.Instance) Info {
 	s := m.Runtime.State(inst.ID)
+	// A monitor outlives the guest's init by moments when the guest halts, and starts another one when it reboots. Nothing
+	// that can be observed tells the two apart, so the status stays what it is: no process of the guest's runs.
+	if s.Status == sysctl.Stopped && s.Monitor.PID != 0 && s.RunID != "" {
+		s.Problems = append(s.Problems, "its run is not over yet: the guest is rebooting, or on its way out")
+	}
 	switch {
 	case inst.Ready:
 	case m.lockHeld("instance", inst.Name):

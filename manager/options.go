@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"net/netip"
 	"os"
 	"time"
 
@@ -16,11 +15,11 @@ type CreateOptions struct {
 	Config    map[string]string
 	Devices   map[string]sysctl.Device
 	Ephemeral bool
-	IPs       []netip.Addr // at most one per family, for the first NIC
-	Network   string       // for the first NIC: "" = profile's; "none" = no NIC at all; a managed network; "lan:IF"
-	Start     bool         // launch
-	DryRun    bool         // plan only: nothing is changed
-	Keep      bool         // leave a failed instance for inspection
+	IPs       []string // at most one per family, for the first NIC: addresses, on an interface of the host also with a prefix length
+	Network   string   // for the first NIC: "" = profile's; "none" = no NIC at all; a managed network; "lan:IF"
+	Start     bool     // launch
+	DryRun    bool     // plan only: nothing is changed
+	Keep      bool     // leave a failed instance for inspection
 	Progress  sysctl.Progress
 }
 

@@ -134,6 +134,7 @@ func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance, spec sys
 func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.GuestNetwork, error) {
 	servers, search := m.Net.HostDNS(ctx)
 	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search}
+	var own sysctl.GuestNetwork // what its NICs say of DNS
 	for _, s := range spec.NICs {
 		n := nicOf(inst, s.Device)
 		nic := sysctl.GuestNIC{Name: s.Name, MAC: n.MAC, MTU: s.MTU}
@@ -144,6 +145,14 @@ func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance, spec s
 			nic.Method4, nic.Method6 = "", "" // nobody in the guest asks; its kernel still hears routers
 		}
 		g.NICs = append(g.NICs, nic)
+		own.DNS = append(own.DNS, s.DNS...)
+		own.Search = append(own.Search, s.Search...)
+	}
+	if len(own.DNS) > 0 {
+		g.DNS = own.DNS
+	}
+	if len(own.Search) > 0 {
+		g.Search = own.Search
 	}
 	return g, nil
 }
@@ -169,13 +178,10 @@ func (m *Manager) addresses(ctx context.Context, n sysctl.NIC, s sysctl.NICSpec,
 			return err
 		}
 	}
-	var ok4, ok6 bool
-	if ok4 = add(nic, parent, n.IPv4); ok4 {
-		nic.Gateway4 = parent.Gateway4
-	}
-	if ok6 = add(nic, parent, n.IPv6); ok6 {
-		nic.Gateway6 = parent.Gateway6
-	}
+	ok4 := add(nic, &nic.Gateway4, n.IPv4, s.Bits4, parent, gateway(s.Gateway4, parent.Gateway4))
+	ok6 := add(nic, &nic.Gateway6, n.IPv6, s.Bits6, parent, gateway(s.Gateway6, parent.Gateway6))
+	nic.Addresses = append(nic.Addresses, s.More...)
+	nic.Routes = s.Routes
 	if n.Network == "" && !ok4 && s.IPv4 != "none" {
 		nic.Method4 = sysctl.MethodDHCP
 	}
@@ -185,17 +191,40 @@ func (m *Manager) addresses(ctx context.Context, n sysctl.NIC, s sysctl.NICSpec,
 	return nil
 }
 
-// add gives a NIC an address with the length of the subnet that it is in.
-func add(nic *sysctl.GuestNIC, p sysctl.Parent, a netip.Addr) bool {
+// add gives a NIC an address with a length, its own or 0 for that of the subnet that it is in, and the gateway of its
+// family, which an address in none of the host's subnets has only where it is its neighbour or asked for.
+func add(nic *sysctl.GuestNIC, via *netip.Addr, a netip.Addr, bits int, p sysctl.Parent, g gatewayChoice) bool {
 	if !a.IsValid() {
 		return false
 	}
-	subnet, ok := p.Subnet(a)
-	if !ok {
-		return false
+	subnet, known := p.Subnet(a)
+	if bits == 0 {
+		bits = subnet.Bits()
 	}
-	nic.Addresses = append(nic.Addresses, netip.PrefixFrom(a, subnet.Bits()))
+	if bits < 0 {
+		return false // the parent has lost the subnet
+	}
+	own := netip.PrefixFrom(a, bits)
+	nic.Addresses = append(nic.Addresses, own)
+	if known || g.asked || own.Masked().Contains(g.addr) || g.addr.IsLinkLocalUnicast() {
+		*via = g.addr
+	}
 	return true
+}
+
+// gatewayChoice is a gateway, and whether the user asked for it.
+type gatewayChoice struct {
+	addr  netip.Addr
+	asked bool
+}
+
+// gateway is the one that was asked for, which may be none, or else the host's.
+func gateway(want string, host netip.Addr) gatewayChoice {
+	if want == "" {
+		return gatewayChoice{addr: host}
+	}
+	a, _ := netip.ParseAddr(want) // "none" is none
+	return gatewayChoice{addr: a, asked: true}
 }
 
 // boot opens the root and hands it to the runtime.
@@ -274,6 +303,9 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 			var g sysctl.GuestNIC
 			if err := m.addresses(ctx, claimed, n, &g); err != nil {
 				return b, err
+			}
+			if len(g.Routes) > 0 {
+				return b, sysctl.E(sysctl.Unsupported, "devices.%s: nobody in this guest would set its routes: leave them out", n.Device)
 			}
 			nic.Addresses, nic.Gateway4, nic.Gateway6 = g.Addresses, g.Gateway4, g.Gateway6
 			seen.keepFirst(&nic)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -111,7 +110,7 @@ func TestCreateBadInput(t *testing.T) {
 	h := newHouse(t)
 	o := manager.CreateOptions{Source: "debian12", Name: "1bad_", Profiles: []string{"default", "nope"},
 		Config: map[string]string{"limits.memory": "lots", "limits.cpus": "1", "boot.autostart": "maybe"},
-		IPs:    []netip.Addr{netip.MustParseAddr("192.168.7.7")}}
+		IPs:    []string{"192.168.7.7"}}
 	_, err := h.Create(t.Context(), o)
 	var fe sysctl.FieldErrors
 	if !errors.As(err, &fe) {
@@ -126,9 +125,9 @@ func TestCreateBadInput(t *testing.T) {
 		t.Errorf("fields = %q, want %q", fields, want)
 	}
 	for name, o := range map[string]manager.CreateOptions{
-		"outside":   {Source: "debian12", Name: "a", IPs: []netip.Addr{netip.MustParseAddr("192.168.7.7")}},
+		"outside":   {Source: "debian12", Name: "a", IPs: []string{"192.168.7.7"}},
 		"no net":    {Source: "debian12", Name: "a", Network: "nope"},
-		"ip no net": {Source: "debian12", Name: "a", Network: "none", IPs: []netip.Addr{netip.MustParseAddr("10.99.0.9")}},
+		"ip no net": {Source: "debian12", Name: "a", Network: "none", IPs: []string{"10.99.0.9"}},
 	} {
 		_, err := h.Create(t.Context(), o)
 		t.Run(name, func(t *testing.T) { kind(t, err, sysctl.Invalid) })
@@ -148,7 +147,7 @@ func TestCreateTakenNameAndAddress(t *testing.T) {
 	h.launch(t, "web1")
 	_, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1"})
 	kind(t, err, sysctl.Exists)
-	_, err = h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web2", IPs: []netip.Addr{netip.MustParseAddr("10.99.0.2")}})
+	_, err = h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web2", IPs: []string{"10.99.0.2"}})
 	kind(t, err, sysctl.Exists)
 	if err == nil || !strings.Contains(err.Error(), "web1") {
 		t.Errorf("the holder of the address is not named: %v", err)
@@ -166,6 +165,38 @@ func TestCreateDryRunChangesNothing(t *testing.T) {
 	}
 	if len(h.w.calls) != 0 || len(h.names(t)) != 0 || !plan.Build || len(plan.Steps) < 5 {
 		t.Errorf("calls %v, rows %v, plan %+v", h.w.calls, h.names(t), plan)
+	}
+}
+
+// What is taken is refused before the image is built, and so by a dry run too.
+func TestCreateRefusesWhatIsTakenFirst(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	kind(t, h.DeleteImage(t.Context(), "debian12"), "")
+	calls := len(h.w.calls)
+	nic := func(option, value string) map[string]sysctl.Device {
+		return map[string]sysctl.Device{"eth0": {"type": "nic", "network": "sysbr0", option: value}}
+	}
+	for name, c := range map[string]struct {
+		o    manager.CreateOptions
+		want sysctl.Kind
+	}{
+		"address":  {manager.CreateOptions{IPs: []string{"10.99.0.2"}}, sysctl.Exists},
+		"option":   {manager.CreateOptions{Devices: nic("ipv6.address", "fd99::2")}, sysctl.Exists},
+		"MAC":      {manager.CreateOptions{Devices: nic("hwaddr", "00:16:3E:00:01:04")}, sysctl.Exists},
+		"outside":  {manager.CreateOptions{IPs: []string{"192.168.7.7"}}, sysctl.Invalid},
+		"profiles": {manager.CreateOptions{Profiles: []string{"default", "default"}}, sysctl.Invalid},
+		"disk":     {manager.CreateOptions{Start: true, Devices: map[string]sysctl.Device{"d": {"type": "disk", "source": "/nowhere", "path": "/d"}}}, sysctl.NotFound},
+		"free":     {manager.CreateOptions{IPs: []string{"10.99.0.9"}, DryRun: true}, ""},
+	} {
+		for _, dry := range []bool{true, c.o.DryRun} {
+			c.o.Source, c.o.Name, c.o.DryRun = "debian12", "web2", dry
+			_, err := h.Create(t.Context(), c.o)
+			t.Run(fmt.Sprint(name, dry), func(t *testing.T) { kind(t, err, c.want) })
+		}
+	}
+	if len(h.w.calls) != calls {
+		t.Errorf("something was begun: %v", h.w.calls[calls:])
 	}
 }
 
@@ -282,6 +313,25 @@ func TestSetConfig(t *testing.T) {
 	}
 }
 
+func TestSetConfigAddress(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	h.launch(t, "web2")
+	text := func(s string) *string { return &s }
+	_, err := h.SetConfig(ctx, "web2", map[string]*string{"devices.eth0.type": text("nic"), "devices.eth0.network": text("sysbr0"),
+		"devices.eth0.ipv4.address": text("10.99.0.2")})
+	kind(t, err, sysctl.Exists)
+	if inst, _ := h.db.Instance(ctx, "web2"); len(inst.Devices) != 0 || inst.NICs[0].IPv4.String() != "10.99.0.3" {
+		t.Errorf("a refused change changed something: %+v", inst)
+	}
+	_, err = h.SetConfig(ctx, "web2", map[string]*string{"devices.eth0.mtu": text("1400")})
+	kind(t, err, sysctl.Invalid)
+	if hint := sysctl.HintOf(err); hint != "sysctl config set web2 devices.eth0.network=sysbr0 devices.eth0.type=nic devices.eth0.mtu=1400: eth0 is a profile's, and one of its own replaces it as a whole" {
+		t.Errorf("hint %q", hint)
+	}
+}
+
 func TestProfiles(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
@@ -313,6 +363,7 @@ func TestExecIdentity(t *testing.T) {
 		want string
 	}{
 		{manager.ExecOptions{Argv: []string{"id"}}, "0 0 [] /root id PATH="},
+		{manager.ExecOptions{Argv: []string{"id"}}, "SHELL=/bin/bash"},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "bob"}, "1000 1000 [27 4] /home/bob id PATH="},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "1000", Group: "adm", Cwd: "/etc"}, "1000 4 [27 4] /etc id PATH="},
 		{manager.ExecOptions{Argv: []string{"id"}, User: "4242"}, "4242 4242 [] / id PATH="},
@@ -447,7 +498,7 @@ func TestBuildSweepsFirst(t *testing.T) {
 func TestLAN(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
-	ip := []netip.Addr{netip.MustParseAddr("192.168.9.7")}
+	ip := []string{"192.168.9.7"}
 	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "old", Network: "lan:eth9", IPs: ip, Start: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -474,8 +525,65 @@ func TestLAN(t *testing.T) {
 	}
 	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:nope"})
 	kind(t, err, sysctl.Invalid)
-	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:eth9", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}})
+	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Network: "lan:eth9", IPs: []string{"10.0.0.1"}})
 	kind(t, err, sysctl.Invalid)
+}
+
+// What a nic's options say of addresses, gateways, routes and DNS is what the guest is told.
+func TestNICOptions(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	nic := func(more ...string) map[string]sysctl.Device {
+		d := sysctl.Device{"type": "nic"}
+		for i := 0; i < len(more); i += 2 {
+			d[more[i]] = more[i+1]
+		}
+		return map[string]sysctl.Device{"eth0": d}
+	}
+	bare := []string{"nictype", "macvlan", "parent", "bare9"} // an interface without an address
+	for _, c := range []struct {
+		name    string
+		devices map[string]sysctl.Device
+		want    string // addresses, gateways, routes, DNS, search
+		bad     string
+	}{
+		{"managed", nic("network", "sysbr0", "ipv4.gateway", "10.99.0.77", "ipv6.gateway", "none", "ipv4.routes", "192.0.2.0/24 via 10.99.0.5",
+			"dns.nameservers", "10.99.0.53", "dns.search", "lan, example.org"),
+			"[10.99.0.2/24 fd99::2/64] 10.99.0.77 invalid IP [{192.0.2.0/24 10.99.0.5 0 false}] [10.99.0.53] [lan example.org]", ""},
+		{"further", nic("network", "sysbr0", "ipv4.address", "10.99.0.9, 192.0.2.9/32"), "[10.99.0.9/24 fd99::2/64 192.0.2.9/32] 10.99.0.1 fd99::1 [] [] []", ""},
+		{"two on one network", nic("network", "sysbr0", "ipv4.address", "10.99.0.9,10.99.0.10/24"), "", "only the first address"},
+		{"no address there", nic(append(bare, "ipv4.address", "192.0.2.5")...), "", "write it as 192.0.2.5/LENGTH"},
+		{"length", nic(append(bare, "ipv4.address", "192.0.2.5/24", "ipv6.address", "none")...), "[192.0.2.5/24] invalid IP invalid IP [] [] []", ""},
+		{"length and gateway", nic(append(bare, "ipv4.address", "192.0.2.5/32", "ipv4.gateway", "198.51.100.1", "ipv6.address", "fd00::5/64", "ipv6.gateway", "fe80::1")...),
+			"[192.0.2.5/32 fd00::5/64] 198.51.100.1 fe80::1 [] [] []", ""},
+		{"length in its subnet", nic("nictype", "macvlan", "parent", "eth9", "ipv4.address", "192.168.9.7/25", "ipv6.address", "none"),
+			"[192.168.9.7/25] 192.168.9.1 invalid IP [] [] []", ""},
+	} {
+		_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "x", Devices: c.devices, Start: true})
+		if c.bad != "" {
+			if kind(t, err, sysctl.Invalid); err == nil || !strings.Contains(err.Error(), c.bad) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		n := h.w.network
+		g := n.NICs[0]
+		if got := fmt.Sprint(g.Addresses, " ", g.Gateway4, " ", g.Gateway6, " ", g.Routes, " ", n.DNS, " ", n.Search); got != c.want {
+			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
+		}
+		kind(t, h.Delete(ctx, "x", manager.DeleteOptions{Force: true}), "")
+	}
+	h = newHouse(t)
+	h.w.none = true // the runtime sets addresses, but knows no routes
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "y", Network: "lan:bare9", IPs: []string{"192.0.2.5/24"}, Start: true})
+	if err != nil || fmt.Sprint(h.w.running[1].boot.NICs[0].Addresses) != "[192.0.2.5/24]" {
+		t.Errorf("%+v, %v", h.w.running, err)
+	}
+	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "z", Devices: nic("network", "sysbr0", "ipv6.routes", "2001:db8::/32"), Start: true})
+	kind(t, err, sysctl.Unsupported)
 }
 
 // A half-made instance that somebody works on is not reported as broken.
@@ -517,6 +625,10 @@ func TestStopWhileRebooting(t *testing.T) {
 	h := newHouse(t)
 	h.launch(t, "web1")
 	close(h.w.running[1].ended)
+	list, err := h.List(t.Context())
+	if err != nil || list[0].State.Status != sysctl.Stopped || len(list[0].State.Problems) != 1 {
+		t.Errorf("listed as %+v, %v", list, err)
+	}
 	kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{}), "")
 	if left := h.w.left(); left != "upper 1" {
 		t.Errorf("left: %s", left)

@@ -28,6 +28,7 @@ Kinds of values:
   (` + "`0-3,5`" + `) is which ones, counted from 0.
 - **hardware address**: six bytes in hexadecimal.
 - **interface**, **network**: 1 to 15 letters, digits and ` + "`. _ -`" + `.
+- **address**: IPv4 or IPv6. **addresses**, **list**: one or more, with commas between them.
 - **path**: absolute, without ` + "`..`" + `.
 
 ## Devices

@@ -89,6 +89,42 @@ func fill[T any](t *T, fields []field[T], noun, prefix string, values map[string
 	}
 }
 
+// CheckName reports why name is neither a config key nor, as "devices.NAME.OPTION", an option that a device of devices
+// can have, or nil. A device that is not there is NotFound; everything else is Invalid and names the nearest that is
+// right. Whether the key is set does not matter.
+func CheckName(name string, devices map[string]sysctl.Device) error {
+	rest, isDevice := strings.CutPrefix(name, "devices.")
+	if !isDevice {
+		if _, ok := Lookup(name); ok {
+			return nil
+		}
+		return sysctl.FieldErrors{{Field: name, Msg: unknown("config key", name, Keys())}}
+	}
+	device, option, _ := strings.Cut(rest, ".")
+	if device == "" || option == "" {
+		return sysctl.FieldErrors{{Field: name, Msg: "write devices.NAME.OPTION"}}
+	}
+	d, ok := devices[device]
+	if !ok {
+		return sysctl.E(sysctl.NotFound, "%s", noDevice(device, sortedKeys(devices)))
+	}
+	options := Options(d["type"])
+	if slices.ContainsFunc(options, func(k Key) bool { return k.Name == option }) {
+		return nil
+	}
+	return sysctl.FieldErrors{{Field: name, Msg: unknown("option of a "+d["type"], option, options)}}
+}
+
+// Options returns the options that devices of a type have, sorted by name; none for a type that does not exist.
+func Options(deviceType string) []Key {
+	for _, t := range DeviceTypes() {
+		if t.Type == deviceType {
+			return t.Options
+		}
+	}
+	return nil
+}
+
 // Keys returns every config key, sorted by name.
 func Keys() []Key { return keys(configFields()) }
 

@@ -14,25 +14,11 @@ const (
 
 // nicFields is the table of options of nic devices.
 func nicFields() []field[sysctl.NICSpec] {
-	return append(nicLinkFields(), field[sysctl.NICSpec]{
+	return append(append(nicLinkFields(), nicIPFields()...), field[sysctl.NICSpec]{
 		Key: Key{Name: "hwaddr", Type: "hardware address", Default: "made up", Example: "00:16:3e:12:34:56",
 			Doc: "Hardware (MAC) address."},
 		set: func(n *sysctl.NICSpec, _, v string) (err error) {
 			n.MAC, err = parseMAC(v)
-			return err
-		},
-	}, field[sysctl.NICSpec]{
-		Key: Key{Name: "ipv4.address", Type: "address", Default: "allocated", Example: "10.0.3.10",
-			Doc: "IPv4 address, without a prefix length; `none` for no IPv4."},
-		set: func(n *sysctl.NICSpec, _, v string) (err error) {
-			n.IPv4, err = parseAddress(v, "IPv4", "10.0.3.10")
-			return err
-		},
-	}, field[sysctl.NICSpec]{
-		Key: Key{Name: "ipv6.address", Type: "address", Default: "allocated", Example: "fd42::10",
-			Doc: "IPv6 address, without a prefix length; `none` for no IPv6."},
-		set: func(n *sysctl.NICSpec, _, v string) (err error) {
-			n.IPv6, err = parseAddress(v, "IPv6", "fd42::10")
 			return err
 		},
 	}, field[sysctl.NICSpec]{
@@ -106,6 +92,7 @@ func addNIC(spec *sysctl.Spec, name string, d sysctl.Device, errs *sysctl.FieldE
 	if n.Network != "" {
 		n.Type = "bridged"
 	}
+	checkNICAddresses(n, d, prefix, errs)
 	if d["name"] == "" {
 		n.Name = name
 		if err := checkInterface(name); err != nil {

@@ -19,6 +19,17 @@ func unknown(noun, name string, known []Key) string {
 	return fmt.Sprintf("unknown %s: there are %s", noun, list(names))
 }
 
+// noDevice says that there is no such device, and which there are.
+func noDevice(name string, names []string) string {
+	if near := suggest(name, names); near != "" {
+		return fmt.Sprintf("there is no device %q: did you mean %s?", name, near)
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("there is no device %q, nor any other", name)
+	}
+	return fmt.Sprintf("there is no device %q: there are %s", name, list(names))
+}
+
 // suggest returns the known name that was probably meant, or "": the nearest by edits, within a
 // quarter of what was typed; else the first one that has it as a part ("memory" in "limits.memory").
 func suggest(name string, known []string) string {

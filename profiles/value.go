@@ -48,23 +48,25 @@ func parseMAC(s string) (string, error) {
 	return mac.String(), nil
 }
 
-// parseAddress returns an address of the family that example has, in its usual spelling, or "none".
-func parseAddress(s, family, example string) (string, error) {
+// parseAddress returns an address of the family that example has, in its usual spelling, or "none", and the prefix
+// length that stands with it, or 0.
+func parseAddress(s, family, example string) (address string, bits int, err error) {
 	if s == "none" {
-		return s, nil
-	}
-	want := netip.MustParseAddr(example)
-	if p, err := netip.ParsePrefix(s); err == nil && p.Addr().Is4() == want.Is4() {
-		return "", bad("%q has a prefix length, which comes from the network: write %q", s, p.Addr().String())
+		return s, 0, nil
 	}
 	a, err := netip.ParseAddr(s)
-	switch {
-	case err != nil || a.Zone() != "" || a.Is4In6() || a.Is4() != want.Is4():
-		return "", bad(`%q is not an %s address: write one such as %q, or "none"`, s, family, example)
-	case a.IsUnspecified(), a.IsLoopback(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "", bad(`%q cannot be the address of an interface: write one such as %q, or "none"`, s, example)
+	if p, isPrefix := netip.ParsePrefix(s); isPrefix == nil {
+		a, bits, err = p.Addr(), p.Bits(), nil
 	}
-	return a.String(), nil
+	switch v4 := netip.MustParseAddr(example).Is4(); {
+	case err != nil || a.Zone() != "" || a.Is4In6() || a.Is4() != v4:
+		return "", 0, bad(`%q is not an %s address: write one such as %q, or "none"`, s, family, example)
+	case a.IsUnspecified(), a.IsLoopback(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "", 0, bad(`%q cannot be the address of an interface: write one such as %q, or "none"`, s, example)
+	case bits > 0 && bits < a.BitLen()-1 && a == netip.PrefixFrom(a, bits).Masked().Addr():
+		return "", 0, bad("%q is a network: write an address in it, such as %q", s, netip.PrefixFrom(a.Next(), bits).String())
+	}
+	return a.String(), bits, nil
 }
 
 // checkInterface reports why s cannot be the name of an interface. It is stricter than the kernel,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
 )
 
 // Only what has been built and booted is built in. catalogue/unproven holds recipes that nobody has
@@ -193,6 +194,8 @@ func (c *Catalogue) Validate(path string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return sysctl.E(sysctl.NotFound, "template file %s does not exist", path)
+	case errors.Is(err, unix.EISDIR):
+		return sysctl.E(sysctl.Invalid, "%s is a directory: name a recipe's file", path)
 	case err != nil:
 		return sysctl.Wrap(err, "read template")
 	}

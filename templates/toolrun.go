@@ -3,6 +3,7 @@ package templates
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
 )
 
 // toolRun is one run of a tool that makes a tree.
@@ -61,14 +63,35 @@ func (r toolRun) failed(ctx context.Context, err error, out *toolOutput) error {
 	if ctx.Err() != nil {
 		return sysctl.E(sysctl.Canceled, "%s: %w", tool, ctx.Err())
 	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return r.notStarted(err)
+	}
+	const realRoot = "bootstrap tools need real root: not inside a container"
 	kind, hint := sysctl.Unavailable, "try again, or name another mirror"
 	switch {
 	case strings.Contains(last, "No space left on device"):
 		kind, hint = sysctl.NoSpace, "df -h"
 	case strings.Contains(last, "Operation not permitted"), strings.Contains(last, "Permission denied"):
-		kind, hint = sysctl.Unsupported, "bootstrap tools need real root: not inside a container"
+		kind, hint = sysctl.Unsupported, realRoot
+	case strings.Contains(last, "Invalid argument"): // chown to an id that this user namespace does not have
+		kind, hint = sysctl.Unsupported, realRoot
 	}
 	return sysctl.E(kind, "%s: %v: %s", tool, err, last).WithHint("%s", hint)
+}
+
+// notStarted says why the tool did not even begin: no mirror has anything to do with that.
+func (r toolRun) notStarted(err error) error {
+	kind, hint := sysctl.Internal, r.program+" --version"
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS): // CLONE_NEWPID, clone(2)
+		kind, hint = sysctl.Unsupported, "the kernel needs process and mount namespaces: sysctl check"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		kind, hint = sysctl.Unsupported, "bootstrap tools need real root, and a program that may be executed: not inside a container"
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS):
+		kind, hint = sysctl.NoSpace, "sysctl -w user.max_pid_namespaces=65536 user.max_mnt_namespaces=65536"
+	}
+	return sysctl.E(kind, "%s: cannot be started: %w", path.Base(r.program), err).WithHint("%s", hint)
 }
 
 // toolEnv is the environment of a tool: ours, but for what would change its messages or its result.

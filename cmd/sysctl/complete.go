@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/sysctl-os/sysctl"
-	"github.com/sysctl-os/sysctl/profiles"
 )
 
 // completer lists what may stand where the cursor is. Completion never fails and never prints: where
@@ -144,30 +143,6 @@ func (a *app) networkNames(others ...string) completer {
 		}
 		return words
 	})
-}
-
-// keysFor completes config keys, with tail behind each whole key, and behind "KEY=" the key's values where they
-// can be listed. A family of keys ("user.") is left open.
-func keysFor(tail string) completer {
-	return func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-		if name, _, ok := strings.Cut(word, "="); ok && tail != "" {
-			key, _ := profiles.Lookup(name)
-			var words []string
-			for _, v := range key.Values {
-				words = append(words, name+"="+v)
-			}
-			return beginning(word, words), noFiles
-		}
-		words := []string{"devices."}
-		for _, k := range profiles.Keys() {
-			if k.Wildcard() {
-				words = append(words, strings.TrimSuffix(k.Name, "*"))
-			} else {
-				words = append(words, k.Name+tail)
-			}
-		}
-		return beginning(word, words), noFiles | cobra.ShellCompDirectiveNoSpace
-	}
 }
 
 // keysWanted reports whether a completion script asks for the words of a command line that will be

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager"
+	"github.com/sysctl-os/sysctl/profiles"
 )
 
 func (a *app) configCmd() *cobra.Command {
@@ -28,7 +29,7 @@ func (a *app) configGetCmd() *cobra.Command {
 		Use:   "get NAME KEY",
 		Short: "print the value of one key",
 		Long: `Prints the value that an instance's own configuration has for a key, or, with --expanded, the value in force,
-which may be a profile's. A key that is not set is not found.`,
+which may be a profile's. A key that is not set is not found; one that does not exist is invalid.`,
 		Example: `  sysctl config get web1 limits.memory
   sysctl config get web1 devices.eth0.network --expanded`,
 		Args:              takes(2, 2),
@@ -46,6 +47,9 @@ which may be a profile's. A key that is not set is not found.`,
 				}
 				if value != nil {
 					return a.printLines(*value)
+				}
+				if err := profiles.CheckName(args[1], d.AllDevs); err != nil {
+					return sysctl.Wrap(err, "config get %s", args[0])
 				}
 				unset := sysctl.E(sysctl.NotFound, "config get %s: %s is not set", args[0], args[1])
 				if inForce != nil {
@@ -85,7 +89,7 @@ and user.NAME; doc/config.md describes each. A device has a type and options: de
   sysctl config set web1 environment.LANG=C.UTF-8
   sysctl config set web1 devices.data.type=disk devices.data.source=/srv/web1 devices.data.path=/data`,
 		Args:              takes(2, -1),
-		ValidArgsFunction: each(a.names(), keysFor("=")),
+		ValidArgsFunction: each(a.names(), a.settingsOfInstance()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			words := args[1:]
 			if len(words) == 2 && !strings.Contains(words[0], "=") {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,8 @@ func (a *app) consoleCmd() *cobra.Command {
 		Use:   "console NAME",
 		Short: "attach to an instance's console",
 		Long: `Attaches to the console of a running instance, where it shows its boot messages and a login prompt. Ctrl-a q
-detaches; --escape chooses another control character for those whose guest needs ctrl-a.
+detaches; --escape chooses another control character for those whose guest needs ctrl-a. Standard input must be a
+terminal.
 
 With --log, prints what has been written to the console so far and does not attach; that works for stopped
 instances too.`,
@@ -40,20 +43,22 @@ instances too.`,
 }
 
 func (a *app) console(cmd *cobra.Command, name string, escape control) error {
+	if !isTerminal(a.stdin) {
+		return sysctl.E(sysctl.Invalid, "console %s: standard input is not a terminal", name).
+			WithHint("sysctl console --log %s, or sysctl exec %[1]s -- COMMAND", quoteArg(name))
+	}
 	o := manager.ConsoleOptions{In: a.stdin, Out: a.stdout, Escape: byte(escape)}
 	return a.with(cmd, func(ctx context.Context, b backend) error {
-		if isTerminal(a.stdin) {
-			if !a.quiet {
-				a.note("%s: attached to its console; %s q detaches", clean(name), &escape)
-			}
-			if err := a.tty.raw(a.stdin); err != nil {
-				return sysctl.Wrap(err, "console %s", name)
-			}
-			defer a.tty.restore()
-			sizes, stop := windowSizes(a.stdin)
-			defer stop()
-			o.Resize = sizes
+		if !a.quiet {
+			a.note("%s: attached to its console; %s q detaches", clean(name), &escape)
 		}
+		if err := a.tty.raw(a.stdin); err != nil {
+			return sysctl.Wrap(err, "console %s", name)
+		}
+		defer a.tty.restore()
+		sizes, stop := windowSizes(a.stdin)
+		defer stop()
+		o.Resize = sizes
 		err := b.Console(ctx, name, o)
 		a.tty.restore() // before anything is printed
 		return err
@@ -82,7 +87,8 @@ func (a *app) logsCmd() *cobra.Command {
 		Use:   "logs NAME",
 		Short: "print an instance's log",
 		Long: `Prints the log of an instance's last start: what the container runtime wrote while starting and stopping it,
-or, with --console, what the guest wrote to its console. The guest's own journal is in the guest.`,
+or, with --console, what the guest wrote to its console. The guest's own journal is in the guest. An empty log is no
+error: a good start leaves one, and a line on standard error says so.`,
 		Example: `  sysctl logs web1
   sysctl logs web1 --console`,
 		Args:              takes(1, 1),
@@ -101,11 +107,27 @@ func (a *app) showLog(cmd *cobra.Command, name string, o manager.LogOptions) err
 			return err
 		}
 		defer log.Close()
+		in := bufio.NewReader(log)
+		if _, err := in.Peek(1); err == io.EOF {
+			a.noteEmptyLog(name, o)
+			return nil
+		}
 		if isTerminal(a.stdout) {
-			err = copyPlain(a.stdout, log)
+			err = copyPlain(a.stdout, in)
 		} else {
-			err = copyData(a.stdout, log)
+			err = copyData(a.stdout, in)
 		}
 		return sysctl.Wrap(err, "%s %s", cmd.Name(), name)
 	})
+}
+
+// noteEmptyLog says that a log is empty, as silence could be taken for a failure.
+func (a *app) noteEmptyLog(name string, o manager.LogOptions) {
+	switch {
+	case a.quiet:
+	case o.Console:
+		a.note("%s: nothing has been written to its console", clean(name))
+	default:
+		a.note("%s: nothing to report of its last start; what the guest wrote: sysctl console --log %s", clean(name), quoteArg(name))
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -129,7 +130,7 @@ func (a *app) printError(err error) {
 func errorLines(err error) []string {
 	var fields sysctl.FieldErrors
 	if !errors.As(err, &fields) || len(fields) == 0 {
-		return []string{err.Error()}
+		return []string{plainCancel(err)}
 	}
 	prefix, ok := strings.CutSuffix(err.Error(), fields.Error())
 	var lines []string
@@ -140,6 +141,14 @@ func errorLines(err error) []string {
 		lines = append(lines, prefix+f.Field+": "+f.Msg)
 	}
 	return lines
+}
+
+// plainCancel is an error's text, with the library's words for a cancelled context put plainly.
+func plainCancel(err error) string {
+	if !errors.Is(err, context.Canceled) {
+		return err.Error()
+	}
+	return strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted")
 }
 
 // clean makes a string safe for a terminal and one line long: whatever does not print is escaped. Names,

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager"
+	"github.com/sysctl-os/sysctl/profiles"
 )
 
 func (a *app) execCmd() *cobra.Command {
@@ -17,7 +19,8 @@ func (a *app) execCmd() *cobra.Command {
 		Short: "run a command in a running instance",
 		Long: `Runs a command in a running instance, without a shell, and exits with its status. It has a terminal of its own where
 standard input and output are terminals; else its input, output and errors are ours, each apart. Of our environment it
-sees only TERM, and that only with a terminal; --env adds to the instance's environment.* keys.
+sees only TERM, and that only with a terminal; --env adds to the instance's environment.* keys. --env NAME without a
+value passes our variable on, and does nothing where we have none.
 
 The -- may be left out where no word of the command begins with a dash.`,
 		Example: `  sysctl exec web1 -- systemctl is-system-running
@@ -28,6 +31,8 @@ The -- may be left out where no word of the command begins with a dash.`,
 			switch dash := cmd.ArgsLenAtDash(); {
 			case len(args) < 2:
 				return usageError(cmd, "too few arguments: usage: sysctl %s", usageWords(cmd))
+			case args[1] == "":
+				return usageError(cmd, "the command is empty: usage: sysctl %s", usageWords(cmd))
 			case dash > 1: // the command's own --, which would be lost
 				return sysctl.E(sysctl.Invalid, "exec: the -- must stand before the command").
 					WithHint("sysctl exec %s -- %s -- %s", quoteArg(args[0]), quoteArgs(args[1:dash]), quoteArgs(args[dash:]))
@@ -132,8 +137,8 @@ func (a *app) execOptions(g guestCommand) (manager.ExecOptions, error) {
 	}
 	for _, word := range g.env {
 		name, _, given := strings.Cut(word, "=")
-		if name == "" {
-			bad.Add("--env", "%q has no name", word)
+		if err := checkVariable(name); err != nil {
+			bad.Add("--env", "%q: %v", word, err)
 			continue
 		}
 		if !given {
@@ -147,4 +152,16 @@ func (a *app) execOptions(g guestCommand) (manager.ExecOptions, error) {
 		o.Env = append(o.Env, word)
 	}
 	return o, bad.Err()
+}
+
+// checkVariable reports why a name cannot be that of an environment variable: the grammar is that of the
+// instance's own environment.* keys.
+func checkVariable(name string) error {
+	if name == "" {
+		return errors.New("the name before the = is missing")
+	}
+	if key, ok := profiles.Lookup("environment." + name); !ok || key.Check("x") != nil {
+		return errors.New("write NAME=VALUE, or NAME to pass ours on; a name has letters, digits and _ . - and does not begin with a digit")
+	}
+	return nil
 }

@@ -310,7 +310,9 @@ func (f *fake) Logs(_ context.Context, name string, o manager.LogOptions) (io.Re
 		return nil, err
 	}
 	text := "lxc: started\n"
-	if o.Console {
+	if name == "old1" {
+		text = ""
+	} else if o.Console {
 		text = "login: \x1b[2J\r\n"
 	}
 	return io.NopCloser(strings.NewReader(text)), nil

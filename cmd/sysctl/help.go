@@ -26,7 +26,7 @@ func (a *app) helpCmd() *cobra.Command {
 			}
 			found, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return usageError(cmd, "no such verb: %s", strings.Join(args, " "))
+				return sysctl.E(sysctl.Invalid, "help: no such verb: %s", strings.Join(args, " ")).WithHint("sysctl help")
 			}
 			return found.Help()
 		},

@@ -81,6 +81,9 @@ func TestExamplesWork(t *testing.T) {
 				sh.Dir = dir
 				sh.Env = append(os.Environ(), "FAKE_STATE="+state, "EDITOR=true")
 				sh.Stdin = strings.NewReader("description: edited\n")
+				if cmd.Name() == "console" {
+					sh.Stdin = newTerminal(t).slave
+				}
 				out, err := sh.CombinedOutput()
 				if err != nil {
 					t.Errorf("%v\n%s", err, out)

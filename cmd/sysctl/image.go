@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/sysctl-os/sysctl"
@@ -156,7 +157,7 @@ The file appears when it is complete.`,
 				if name == "-" {
 					return b.ExportImage(ctx, ref, dataWriter{a.stdout})
 				}
-				return sysctl.Wrap(exportTo(ctx, b, ref, name), "image export %s", ref)
+				return exportTo(ctx, b, ref, name)
 			})
 		},
 	}
@@ -165,8 +166,11 @@ The file appears when it is complete.`,
 
 // exportTo writes an image to a new file, which has its name only when it is whole and on disk.
 func exportTo(ctx context.Context, b backend, ref, name string) error {
-	if _, err := os.Lstat(name); err == nil {
-		return sysctl.E(sysctl.Exists, "%s exists", name).WithHint("rm %s", quoteArg(name))
+	if info, err := os.Lstat(name); err == nil && info.IsDir() {
+		return sysctl.E(sysctl.Invalid, "image export %s: %s is a directory", ref, name).
+			WithHint("%s", quoteArgs([]string{"sysctl", "image", "export", ref, filepath.Join(name, "image.tar")}))
+	} else if err == nil {
+		return sysctl.E(sysctl.Exists, "image export %s: %s exists: name another file", ref, name)
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".sysctl-export-*")
 	if err != nil {
@@ -175,7 +179,7 @@ func exportTo(ctx context.Context, b backend, ref, name string) error {
 		if errors.As(err, &pathErr) {
 			pathErr.Path = name
 		}
-		return sysctl.E(kindOfFile(err), "%w", err)
+		return sysctl.E(kindOfFile(err), "image export %s: %w", ref, err)
 	}
 	defer os.Remove(f.Name()) // absent after the rename
 	defer f.Close()
@@ -183,15 +187,18 @@ func exportTo(ctx context.Context, b backend, ref, name string) error {
 		return err
 	}
 	if err := f.Sync(); err != nil {
-		return err
+		return sysctl.Wrap(err, "image export %s", ref)
 	}
-	return os.Rename(f.Name(), name)
+	return sysctl.Wrap(os.Rename(f.Name(), name), "image export %s", ref)
 }
 
-// kindOfFile classifies the failure to open a file that the user named.
+// kindOfFile classifies the failure to open or read a file that the user named.
 func kindOfFile(err error) sysctl.Kind {
-	if os.IsNotExist(err) {
+	switch {
+	case os.IsNotExist(err):
 		return sysctl.NotFound
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
+		return sysctl.Invalid
 	}
 	return sysctl.KindOf(err)
 }

@@ -52,7 +52,7 @@ func (a *app) creation(cmd *cobra.Command, start bool) *cobra.Command {
 	out := formatFlag(cmd)
 	cmd.Args = takes(1, 2)
 	cmd.ValidArgsFunction = each(a.sources(), nothing)
-	mustComplete(cmd, "config", keysFor("="))
+	mustComplete(cmd, "config", a.settingsFlag())
 	mustComplete(cmd, "profile", a.profileNames())
 	mustComplete(cmd, "network", a.networkNames("none"))
 	mustComplete(cmd, "ip", nothing)
@@ -81,7 +81,7 @@ func (c *creation) register(cmd *cobra.Command) {
 	f.StringArrayVarP(&c.config, "config", "c", nil, "set a config key: `KEY=VALUE` (repeatable)")
 	f.StringArrayVarP(&c.profiles, "profile", "p", nil, "use the profile `NAME` in place of \"default\" (repeatable, later wins)")
 	f.BoolVar(&c.noProfiles, "no-profiles", false, "use no profile at all")
-	f.StringArrayVar(&c.ips, "ip", nil, "give the first interface this `ADDRESS` (at most one IPv4 and one IPv6)")
+	f.StringArrayVar(&c.ips, "ip", nil, "give the first interface this `ADDRESS` (at most one IPv4 and one IPv6); behind lan:IF it may have a length")
 	f.StringVar(&c.Network, "network", "", "connect the first interface to `NETWORK`, or \"none\" for no interface")
 	f.BoolVarP(&c.Ephemeral, "ephemeral", "e", false, "delete the instance when it stops")
 	f.BoolVar(&c.DryRun, "dry-run", false, "print the plan and change nothing")
@@ -94,7 +94,9 @@ func (c *creation) options(args []string) (manager.CreateOptions, error) {
 	o := c.CreateOptions
 	o.Source = args[0]
 	if len(args) > 1 {
-		o.Name = args[1]
+		if o.Name = args[1]; o.Name == "" {
+			bad.Add("name", "is empty: write one, or leave it out to have one made up")
+		}
 	}
 	o.Profiles = c.profiles
 	if c.noProfiles {
@@ -107,14 +109,18 @@ func (c *creation) options(args []string) (manager.CreateOptions, error) {
 	var v4, v6 bool
 	for _, s := range c.ips {
 		ip, err := netip.ParseAddr(s)
+		if p, isPrefix := netip.ParsePrefix(s); isPrefix == nil {
+			ip, err = p.Addr(), nil
+		}
 		switch {
 		case err != nil:
 			bad.Add("--ip", "%q is not an IPv4 or IPv6 address", s)
+			continue
 		case ip.Is4() && v4, ip.Is6() && v6:
 			bad.Add("--ip", "%s is the second address of its family: at most one each", s)
 		}
 		v4, v6 = v4 || ip.Is4(), v6 || ip.Is6()
-		o.IPs = append(o.IPs, ip)
+		o.IPs = append(o.IPs, s)
 	}
 	return o, bad.Err()
 }

@@ -101,7 +101,13 @@ func writeCSV(b *bytes.Buffer, v view) {
 		}
 	}
 	_ = w.Write(heading) // a Buffer takes everything
-	_ = w.WriteAll(v.rows)
+	for _, row := range v.rows {
+		if v.columns == nil {
+			row = slices.Concat([]string{strings.ReplaceAll(row[0], " ", "_")}, row[1:])
+		}
+		_ = w.Write(row)
+	}
+	w.Flush()
 }
 
 func writeTable(b *bytes.Buffer, v view) {

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -116,7 +118,7 @@ what the file has. The YAML is what "sysctl profile show PROFILE --format yaml" 
 	}
 	cmd.Flags().StringArrayVarP(&config, "config", "c", nil, "set a config key or device option: `KEY=VALUE` (repeatable)")
 	cmd.Flags().StringVar(&description, "description", "", "what it is for: `TEXT`")
-	mustComplete(cmd, "config", keysFor("="))
+	mustComplete(cmd, "config", a.settingsFlag())
 	mustComplete(cmd, "description", nothing)
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists}})
 }
@@ -140,6 +142,10 @@ func (a *app) writtenProfile(args []string) (sysctl.Profile, error) {
 // readProfile reads a profile's YAML. It may leave its name out but not have another one.
 func readProfile(r io.Reader, file, name string) (sysctl.Profile, error) {
 	p, err := profiles.Decode(r, file)
+	var unread *fs.PathError
+	if errors.As(err, &unread) {
+		return p, sysctl.E(kindOfFile(err), "%w", unread)
+	}
 	if err != nil {
 		return p, err
 	}

@@ -28,6 +28,9 @@ network configuration, for years.`,
 	help := a.helpCmd()
 	root.SetHelpCommand(help)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if what, _, isBool := strings.Cut(err.Error(), " strconv.ParseBool:"); isBool {
+			return usageError(cmd, "%s must be true or false", what)
+		}
 		if a.traits[cmd].passes && strings.HasPrefix(err.Error(), "unknown ") {
 			return usageError(cmd, "%v (put -- before the command to run)", err)
 		}

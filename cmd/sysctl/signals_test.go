@@ -50,7 +50,7 @@ func TestFirstSignalUndoes(t *testing.T) {
 		cmd, errs := running(t, "launch", "slow", "web1", "-v")
 		send(t, cmd, sig)
 		wantLine(t, errs, "sysctl: interrupted, undoing…")
-		wantLine(t, errs, "sysctl: launch web1: context canceled")
+		wantLine(t, errs, "sysctl: launch web1: interrupted")
 		cmd.Wait()
 		if code := cmd.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("%v: exit status %d", sig, code)
@@ -85,7 +85,7 @@ func TestEchoIsNoSecondSignal(t *testing.T) {
 	send(t, cmd, syscall.SIGTERM)
 	send(t, cmd, syscall.SIGINT)
 	wantLine(t, errs, "sysctl: interrupted, undoing…")
-	wantLine(t, errs, "sysctl: launch web1: context canceled")
+	wantLine(t, errs, "sysctl: launch web1: interrupted")
 	cmd.Wait()
 }
 
@@ -106,7 +106,7 @@ func TestIgnoredSignalsStayIgnored(t *testing.T) {
 	send(t, cmd, syscall.SIGHUP)
 	send(t, cmd, syscall.SIGTERM)
 	wantLine(t, errs, "sysctl: interrupted, undoing…")
-	wantLine(t, errs, "sysctl: launch web1: context canceled") // SIGHUP would have been the second
+	wantLine(t, errs, "sysctl: launch web1: interrupted") // SIGHUP would have been the second
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit status %d", code)

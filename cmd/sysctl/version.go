@@ -23,16 +23,19 @@ the number is printed.`,
 			return a.printLines(number)
 		}
 		return a.print(*out, view{
-			rows: pairs("version", number, "commit", commit, "go", runtime.Version(), "platform", runtime.GOOS+"/"+runtime.GOARCH),
-			value: struct {
-				Version  string `json:"version"`
-				Commit   string `json:"commit"`
-				Go       string `json:"go"`
-				Platform string `json:"platform"`
-			}{number, commit, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH},
+			rows:  pairs("version", number, "commit", commit, "go", runtime.Version(), "platform", runtime.GOOS+"/"+runtime.GOARCH),
+			value: build{number, commit, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH},
 		})
 	}
 	return a.verb(cmd, traits{unprivileged: true})
+}
+
+// build is what is printed of this program.
+type build struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit"` // "" where the build knew none
+	Go       string `json:"go"`
+	Platform string `json:"platform"` // system/architecture
 }
 
 // version is set by the linker (-X main.version=…); the Makefile takes it from git.

@@ -3,6 +3,7 @@ package roottest
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,7 +158,8 @@ func runScript(t *testing.T, file, bin, image string) {
 				return err == nil, nil
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
-				"until": until, "ended": ended, "shared": shared, "killat": killAt, "together": together, "disk": disk,
+				"until": until, "ended": ended, "shared": shared, "killat": killAt, "interruptat": interruptAt,
+				"card": card, "together": together, "disk": disk,
 			},
 		})
 	})
@@ -225,6 +227,16 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// card NAME makes a network card whose other end, NAMEp, is connected to nothing, until the script's end.
+func card(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("ip", "link", "add", "name", args[0], "type", "veth", "peer", "name", args[0]+"p"))
+	ts.Defer(func() { exec.Command("ip", "link", "del", args[0]).Run() })
+	for _, end := range []string{args[0], args[0] + "p"} {
+		// Without an address of its own, not even a link-local one.
+		ts.Check(ts.Exec("ip", "link", "set", end, "addrgenmode", "none", "up"))
+	}
+}
+
 // sharedDir is material beside the checkout that the repository does not carry.
 const sharedDir = "../../../shared"
 
@@ -235,48 +247,107 @@ func shared(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], path)
 }
 
-// killAt N CMD ARG... kills the command and all its children with SIGKILL, N times, each time later in
-// its life: after i/N of what it takes when it is left alone. Between two kills it does the commands that
-// follow "--" to the end, which must succeed.
+// killAt N CMD ARG... -- AFTER... kills the command and all its children with SIGKILL, N times, each time later in
+// its life: after i/N of what it takes when it is left alone. Before each it does AFTER to its end, which must succeed,
+// as must the command itself when it is done again behind each.
 func killAt(ts *testscript.TestScript, neg bool, args []string) {
-	n, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	var cmd, after []string
-	for i, a := range args[1:] {
-		if a == "--" {
-			after = args[i+2:]
-			break
-		}
-		cmd = append(cmd, a)
-	}
-	env := func(c *exec.Cmd) *exec.Cmd {
-		for _, v := range []string{"SYSCTL_DIR", "SYSCTL_RUN_DIR", "PATH", "HOME"} {
-			c.Env = append(c.Env, v+"="+ts.Getenv(v))
-		}
-		c.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-		return c
-	}
-	path, err := lookPath(ts, cmd[0])
-	ts.Check(err)
-	start := time.Now()
-	out, err := env(exec.Command(path, cmd[1:]...)).CombinedOutput()
-	whole := time.Since(start)
-	if err != nil {
-		ts.Fatalf("%v: %v\n%s", cmd, err, out)
-	}
+	n, parts := times(ts, args)
+	path, whole := alone(ts, parts[0])
 	for i := range n {
-		ts.Check(ts.Exec(after[0], after[1:]...))
-		c := env(exec.Command(path, cmd[1:]...))
-		ts.Check(c.Start())
-		timer := time.AfterFunc(whole*time.Duration(i)/time.Duration(n), func() { unix.Kill(-c.Process.Pid, unix.SIGKILL) })
-		c.Wait() // killed, or done before: both are what is tested
-		timer.Stop()
-		out, err := env(exec.Command(path, cmd[1:]...)).CombinedOutput()
+		ts.Check(ts.Exec(parts[1][0], parts[1][1:]...))
+		signalled(ts, path, parts[0], unix.SIGKILL, whole*time.Duration(i)/time.Duration(n)) // killed, or done before: both are what is tested
+		out, err := inScript(ts, path, parts[0]).CombinedOutput()
 		finished := err != nil && strings.Contains(string(out), "exists")
 		if err != nil && !finished {
-			ts.Fatalf("after kill %d of %d, %v: %v\n%s", i+1, n, cmd, err, out)
+			ts.Fatalf("after kill %d of %d, %v: %v\n%s", i+1, n, parts[0], err, out)
 		}
 	}
+}
+
+// interruptAt N CMD ARG... -- AFTER... -- NOTHING... types Ctrl-C N times into the command and all its children, each
+// time at a random moment of another N-th of its life. The command must end well or, with status 130, say that it
+// was interrupted; then NOTHING must succeed, and the command when it is done again. Before each comes AFTER.
+func interruptAt(ts *testscript.TestScript, neg bool, args []string) {
+	n, parts := times(ts, args)
+	path, whole := alone(ts, parts[0])
+	interrupted := 0
+	for i := range n {
+		ts.Check(ts.Exec(parts[1][0], parts[1][1:]...))
+		moment := time.Duration((float64(i) + rand.Float64()) / float64(n) * float64(whole))
+		status, out := signalled(ts, path, parts[0], unix.SIGINT, moment)
+		switch lines := strings.Split(strings.TrimSpace(out), "\n"); {
+		case status == 0:
+			continue
+		case status == 130 && strings.HasSuffix(lines[len(lines)-1], "interrupted"):
+			interrupted++
+		case status == -1 && out == "": // before the program has asked for signals: nothing was begun
+		default:
+			ts.Fatalf("interrupted after %v of %v: status %d\n%s", moment, whole, status, out)
+		}
+		if err := ts.Exec(parts[2][0], parts[2][1:]...); err != nil {
+			ts.Fatalf("interrupted after %v of %v, something is left: %v\n%s", moment, whole, err, out)
+		}
+		if out, err := inScript(ts, path, parts[0]).CombinedOutput(); err != nil {
+			ts.Fatalf("interrupted after %v of %v, and done again: %v\n%s", moment, whole, err, out)
+		}
+	}
+	if interrupted == 0 {
+		ts.Fatalf("none of %d commands was interrupted before its end", n)
+	}
+}
+
+// times splits "N CMD... -- CMD... ..." into the number and the commands.
+func times(ts *testscript.TestScript, args []string) (n int, parts [][]string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	parts = [][]string{nil}
+	for _, a := range args[1:] {
+		if a == "--" {
+			parts = append(parts, nil)
+			continue
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], a)
+	}
+	return n, parts
+}
+
+// inScript is a command in the script's environment, in a process group of its own.
+func inScript(ts *testscript.TestScript, path string, argv []string) *exec.Cmd {
+	c := exec.Command(path, argv[1:]...)
+	for _, v := range []string{"SYSCTL_DIR", "SYSCTL_RUN_DIR", "PATH", "HOME"} {
+		c.Env = append(c.Env, v+"="+ts.Getenv(v))
+	}
+	c.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	return c
+}
+
+// alone does a command to its end and returns its program and how long it took.
+func alone(ts *testscript.TestScript, argv []string) (path string, whole time.Duration) {
+	path, err := lookPath(ts, argv[0])
+	ts.Check(err)
+	start := time.Now()
+	out, err := inScript(ts, path, argv).CombinedOutput()
+	whole = time.Since(start)
+	if err != nil {
+		ts.Fatalf("%v: %v\n%s", argv, err, out)
+	}
+	return path, whole
+}
+
+// signalled sends a signal to a command and all its children at a moment of its life, and returns its status, -1
+// where a signal ended it, and what it said.
+func signalled(ts *testscript.TestScript, path string, argv []string, sig unix.Signal, moment time.Duration) (status int, said string) {
+	c := inScript(ts, path, argv)
+	file, err := os.CreateTemp(ts.Getenv("WORK"), "said-*") // a pipe would be held open by the instance it starts
+	ts.Check(err)
+	defer file.Close()
+	c.Stdout, c.Stderr = file, file
+	ts.Check(c.Start())
+	timer := time.AfterFunc(moment, func() { unix.Kill(-c.Process.Pid, sig) })
+	c.Wait()
+	timer.Stop()
+	said = ts.ReadFile(file.Name())
+	return c.ProcessState.ExitCode(), said
 }
 
 // together N PER CMD ARG... runs N processes at once that each run the command PER times, one after the
