@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	ossignal "os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -188,8 +187,6 @@ func (e *entry) probe(t *testing.T, c sysctl.Command) report {
 }
 
 func TestEnter(t *testing.T) {
-	ossignal.Ignore(unix.SIGWINCH) // what is ignored here must not be there
-	defer ossignal.Reset(unix.SIGWINCH)
 	for name, flags := range map[string]uintptr{"unprivileged": unix.CLONE_NEWUSER, "privileged": 0} {
 		t.Run(name, func(t *testing.T) {
 			init := guest(t, flags)
@@ -214,8 +211,8 @@ func TestEnter(t *testing.T) {
 			}
 			for field, want := range map[string]string{
 				"CapBnd": fmt.Sprintf("%016x", bounding), "CapEff": fmt.Sprintf("%016x", bounding), "CapPrm": fmt.Sprintf("%016x", bounding),
-				"CapInh": zero, "CapAmb": zero, "SigIgn": zero, "SigBlk": zero, "Seccomp": "2", "NoNewPrivs": theirs["NoNewPrivs"],
-				"Umask": "0022", "Groups": "", "Uid": "0\t0\t0\t0",
+				"CapInh": zero, "CapAmb": zero, "SigBlk": zero, "Seccomp": "2", "NoNewPrivs": theirs["NoNewPrivs"],
+				"Groups": "", "Uid": "0\t0\t0\t0",
 			} {
 				if r.Status[field] != want {
 					t.Errorf("%s: %q, want %q", field, r.Status[field], want)
@@ -318,26 +315,31 @@ func TestEnterSetsLabel(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.begin(t.Context(), role("probe")); !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "open the AppArmor label") {
-			t.Errorf("without %s: %v", attr, err)
-		}
+		e.fails(t, role("probe"), "open the AppArmor label", unix.ENOENT)
 	}
 }
 
-// TestEnterFails: a step that cannot be done is named, and no child is left.
+// fails runs a command that must not begin, for one reason.
+func (e *entry) fails(t *testing.T, c sysctl.Command, step string, why error) {
+	t.Helper()
+	b, err := e.begin(t.Context(), c)
+	if err == nil {
+		b.end(t.Context(), c) // the guest could not end before it
+	}
+	if !errors.Is(err, why) || !strings.Contains(err.Error(), step) {
+		t.Errorf("%v, want %s: %v", err, step, why)
+	}
+}
+
+// TestEnterFails: a step that cannot be done is named, and no child is left, which the guest would wait for.
 func TestEnterFails(t *testing.T) {
+	c := role("probe")
 	e := entryOf(t, guest(t, 0))
 	e.namespaces |= unix.CLONE_NEWUSER // which is our own
-	_, err := e.begin(t.Context(), role("probe"))
-	if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "enter the guest's namespaces") {
-		t.Error(err)
-	}
-	c := role("probe")
+	e.fails(t, c, "enter the guest's namespaces", unix.EINVAL)
 	e = entryOf(t, guest(t, 0))
 	c.Groups = make([]int, 1<<17)
-	if _, err := e.begin(t.Context(), c); !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "set groups") {
-		t.Error(err)
-	}
+	e.fails(t, c, "set groups", unix.EINVAL)
 }
 
 func TestNotRun(t *testing.T) {
