@@ -88,13 +88,13 @@ func (m *Manager) identity(state sysctl.State, inst sysctl.Instance, o ExecOptio
 		cmd.Cwd = u.home
 	}
 	if o.Login {
-		// A login shell is told so by the '-' before its name; liblxc runs argv[0], so sh passes it on.
+		// A login shell is told so by the '-' before its name; the runtime looks argv[0] up, so sh passes it on.
 		cmd.Argv = []string{u.shell, "-l"}
 	}
 	return nil
 }
 
-// checkCwd refuses a directory that the user asked for and the guest has not: liblxc would go on in "/".
+// checkCwd refuses a directory that the user asked for and the guest has not: the runtime would go on in "/".
 func checkCwd(t sysctl.Tree, dir string) error {
 	if dir == "" {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,4 +50,38 @@ func (rt *Runtime) clearAppArmor(id int64) error {
 func generatedNames(name string) (profile, file string) {
 	profile = "lxc-" + name + "_<" + lxcPath + ">"
 	return profile, strings.ReplaceAll(profile, "/", "-")
+}
+
+// lookLabel reads the profile that init, at dir, has been confined to, where AppArmor is on. It is set through the
+// host's proc: what is mounted at a guest's /proc is the guest's choice.
+func (e *entry) lookLabel(proc, dir string) error {
+	if appArmor() == absent {
+		return nil
+	}
+	label, err := readLabel(dir)
+	if err != nil {
+		return sysctl.Wrap(err, "AppArmor label of init")
+	}
+	if label == "unconfined" {
+		return nil // and what we start is no freer than we are
+	}
+	e.label = label
+	e.proc, err = os.Open(proc)
+	return err
+}
+
+// readLabel reads attr/apparmor/current, or attr/current of kernels that have but one LSM: "LABEL (MODE)".
+func readLabel(dir string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "attr/apparmor/current"))
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = os.ReadFile(filepath.Join(dir, "attr/current"))
+	}
+	if err != nil {
+		return "", err
+	}
+	label, _, _ := strings.Cut(strings.TrimRight(string(b), "\n\x00"), " (")
+	if label == "" {
+		return "", unix.ENODATA
+	}
+	return label, nil
 }

@@ -1,54 +1,198 @@
+/* How a process gets into a guest: see attach.go and doc/adr/0003-attach.md. The caller has threads and its children
+ * have not, so they may use none of its locks: raw system calls only, and nothing of libc that has a state but errno.
+ * glibc's wrappers of setresuid and the like would even signal threads that are not there. */
+#define _GNU_SOURCE
 #include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/types.h>
 #include <unistd.h>
-#include <lxc/attach_options.h>
-#include <lxc/lxccontainer.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "attach.h"
 
-/* run is what the attached process does: as lxc_attach_run_command, but it says why it cannot, which liblxc only
- * logs. */
-static int run(void *payload)
-{
-	lxc_attach_command_t *c = payload;
+#define SIGSET_SIZE 8 /* the kernel's sigset_t: 64 signals */
 
-	execvp(c->program, c->argv);
-	int status = errno == ENOENT ? 127 : 126;
-	dprintf(STDERR_FILENO, "sysctl: %s: %s\n", c->program, strerror(errno));
-	return status;
+/* fail ends a child and says at what. */
+static void fail(const struct attach *a, const char *step)
+{
+	a->outcome->error = errno;
+	a->outcome->step = step;
+	_exit(1);
 }
 
-/* See attach.go. Returns the pid of the attached process, a child of the caller, or -1. */
-pid_t sysctl_attach(const char *name, const char *lxcpath, char **argv, char **env, char *cwd,
-		    uid_t uid, gid_t gid, gid_t *groups, size_t ngroups, int in, int out, int err)
+/* try ends the child when a call has failed. */
+static void try(const struct attach *a, long result, const char *step)
 {
-	struct lxc_container *c = lxc_container_new(name, lxcpath);
-	if (!c)
-		return -1;
+	if (result < 0)
+		fail(a, step);
+}
 
-	lxc_attach_options_t o = LXC_ATTACH_OPTIONS_DEFAULT;
-	o.env_policy = LXC_ATTACH_CLEAR_ENV;
-	o.extra_env_vars = env;
-	o.initial_cwd = cwd;
-	o.uid = uid;
-	o.gid = gid;
-	o.stdin_fd = in;
-	o.stdout_fd = out;
-	o.stderr_fd = err;
-	if (ngroups > 0) {
-		o.attach_flags |= LXC_ATTACH_SETGROUPS;
-		o.groups.size = ngroups;
-		o.groups.list = groups;
+/* default_signals undoes handlers, which execve would, and ignored signals, which it would pass on. */
+static void default_signals(void)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		sigaction(sig, &dfl, NULL); /* SIGKILL, SIGSTOP and libc's own two refuse; nobody ignores them */
+}
+
+/* confine takes away what root in the guest is not to have: a set of capabilities that execve can give is the bounding
+ * set, or the inheritable set and a file's. */
+static void confine(const struct attach *a)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+
+	for (int cap = 0; cap < 64; cap++)
+		if (!(a->bounding >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+			try(a, prctl(PR_CAPBSET_DROP, cap, 0, 0, 0), "drop capabilities");
+	try(a, syscall(SYS_capget, &header, caps), "read capabilities");
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		caps[i].inheritable = 0;
+	try(a, syscall(SYS_capset, &header, caps), "drop capabilities");
+}
+
+/* label asks the LSM for the guest's profile from the exec on. The host's /proc knows this process too; the guest's
+ * could be anything. */
+static void label(const struct attach *a)
+{
+	if (a->proc < 0)
+		return;
+	int fd = openat(a->proc, "self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		fd = openat(a->proc, "self/attr/exec", O_WRONLY | O_CLOEXEC);
+	try(a, fd, "open the AppArmor label");
+	try(a, write(fd, a->label, strlen(a->label)), "set the AppArmor label");
+	close(fd);
+}
+
+/* identify changes to the command's user. By way of the guest's root: only a change from that takes the capabilities
+ * away (capabilities(7)), and the host's root is somebody else. The filter needs them. */
+static void identify(const struct attach *a)
+{
+	try(a, syscall(SYS_setgroups, a->ngroups, a->groups), "set groups");
+	try(a, syscall(SYS_setresgid, 0, 0, 0), "become the guest's root group");
+	try(a, syscall(SYS_setresuid, 0, 0, 0), "become the guest's root");
+	try(a, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &a->filter, 0, 0), "set the seccomp filter");
+	try(a, syscall(SYS_setresgid, a->gid, a->gid, a->gid), "set the group");
+	try(a, syscall(SYS_setresuid, a->uid, a->uid, a->uid), "set the user");
+}
+
+/* run_program tries the paths as execvp(3) does: what is not there is passed over, what may not be run is remembered. */
+static void run_program(const struct attach *a)
+{
+	int denied = 0;
+
+	errno = ENOENT;
+	for (char **p = a->programs; *p; p++) {
+		execve(*p, a->argv, a->env);
+		if (errno == ENOEXEC) {
+			a->script[1] = *p;
+			execve(a->script[0], a->script, a->env);
+		}
+		if (errno == EACCES)
+			denied = EACCES;
+		else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV && errno != ETIMEDOUT)
+			return;
 	}
+	if (denied)
+		errno = denied;
+}
 
-	lxc_attach_command_t command = {.program = argv[0], .argv = argv};
-	pid_t pid = -1;
-	if (c->attach(c, run, &command, &o, &pid) < 0)
-		pid = -1;
-	lxc_container_put(c);
+/* command is the second child: in all the guest's namespaces, it becomes the command. */
+static int command(void *arg)
+{
+	const struct attach *a = arg;
+	uint64_t none = 0;
+
+	umask(022);
+	default_signals();
+	/* In the caller's session it could type into the caller's terminal (TIOCSTI), wherever that is among its streams. */
+	try(a, setsid(), "begin a session");
+	if (a->terminal)
+		try(a, ioctl(STDIN_FILENO, TIOCSCTTY, 0), "take the terminal");
+	try(a, personality(a->personality), "set the personality");
+	confine(a);
+	label(a);
+	identify(a);
+	try(a, syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, SIGSET_SIZE), "unblock signals");
+	run_program(a);
+	a->outcome->error = errno;
+	_exit(1);
+}
+
+/* stdio puts the command's streams in their places. */
+static void stdio(const struct attach *a)
+{
+	for (int i = 0; i < 3; i++) {
+		if (a->stdio[i] >= 0)
+			try(a, dup2(a->stdio[i], i), "set standard streams");
+		fcntl(i, F_SETFD, 0); /* one that is closed stays closed */
+	}
+}
+
+/* forget closes everything else of the caller's, but /proc. */
+static void forget(struct attach *a)
+{
+	int first = STDERR_FILENO + 1;
+
+	if (a->proc >= 0) {
+		if (a->proc != first)
+			try(a, dup3(a->proc, first, O_CLOEXEC), "keep /proc");
+		a->proc = first++;
+	}
+	try(a, syscall(SYS_close_range, first, ~0U, 0), "close files");
+}
+
+/* enter is the first child: alone in a copy of the caller's memory, it enters the guest and makes there the second
+ * one, a child of the caller. A process does not change its own pid namespace, only that of its children. */
+static void enter(struct attach *a)
+{
+	static char stack[64 << 10] __attribute__((aligned(16))); /* each child has a copy */
+
+	/* The guest must not trace what is the host's program until the exec, which makes it dumpable again. */
+	try(a, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable");
+	stdio(a);
+	for (size_t i = 0; i < a->ntasks; i++)
+		try(a, write(a->tasks[i], "0", 1), "join the guest's cgroup");
+	try(a, setns(a->init, a->namespaces), "enter the guest's namespaces");
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+		fail(a, "make a session keyring");
+	if (chdir(a->cwd) < 0)
+		try(a, chdir("/"), "enter /");
+	forget(a);
+	/* It borrows this memory until the exec, and this child waits: nothing is copied twice. */
+	try(a, clone(command, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, a,
+		     &a->outcome->pid), "start a process in the guest");
+	_exit(0);
+}
+
+pid_t sysctl_attach(struct attach *a)
+{
+	struct clone_args args = {.exit_signal = SIGCHLD};
+	uint64_t all = ~0ULL, before;
+
+	if (a->cgroup >= 0) {
+		args.flags = CLONE_INTO_CGROUP;
+		args.cgroup = a->cgroup;
+	}
+	/* The caller's handlers must not run in the children. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_SIZE);
+	pid_t pid = syscall(SYS_clone3, &args, sizeof args);
+	if (pid == 0)
+		enter(a);
+	if (pid < 0)
+		pid = -errno;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, SIGSET_SIZE);
 	return pid;
 }

@@ -51,6 +51,12 @@ func (p Paths) PayloadCgroup(id int64) string {
 	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/guest"
 }
 
+// innerCgroup is below the payload's: the guest's own, and the root of its cgroup namespace.
+const innerCgroup = "ns"
+
+// GuestCgroup is what the guest sees as the root of its cgroups.
+func (p Paths) GuestCgroup(id int64) string { return p.PayloadCgroup(id) + "/" + innerCgroup }
+
 func (p Paths) MonitorCgroup(id int64) string {
 	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/monitor"
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
 )
 
 // Item is one liblxc configuration key and value (lxc.container.conf(5)), in the order liblxc takes them.
@@ -32,7 +33,16 @@ const (
 )
 
 // dropped are the capabilities no instance has, privileged or not: what they reach is not namespaced.
-var dropped = [...]string{"mac_admin", "mac_override", "sys_time", "sys_module", "sys_rawio"}
+var dropped = [...]struct {
+	name string
+	bit  uint
+}{
+	{"mac_admin", unix.CAP_MAC_ADMIN},
+	{"mac_override", unix.CAP_MAC_OVERRIDE},
+	{"sys_time", unix.CAP_SYS_TIME},
+	{"sys_module", unix.CAP_SYS_MODULE},
+	{"sys_rawio", unix.CAP_SYS_RAWIO},
+}
 
 // allowedDevices is the device filter: everything else is denied (cgroup device controller).
 var allowedDevices = [...]string{
@@ -83,7 +93,11 @@ func (r *rendering) security(b sysctl.Boot, h Host, p Paths) {
 		r.add("lxc.idmap", fmt.Sprintf("u 0 %d %d", b.IDMap.Base, b.IDMap.Size))
 		r.add("lxc.idmap", fmt.Sprintf("g 0 %d %d", b.IDMap.Base, b.IDMap.Size))
 	}
-	r.add("lxc.cap.drop", strings.Join(dropped[:], " "))
+	var names []string
+	for _, c := range dropped {
+		names = append(names, c.name)
+	}
+	r.add("lxc.cap.drop", strings.Join(names, " "))
 	r.add("lxc.seccomp.profile", p.Seccomp())
 	switch h.AppArmor {
 	case confined:
@@ -106,7 +120,7 @@ func (r *rendering) cgroup(b sysctl.Boot, h Host, p Paths) {
 	r.add("lxc.cgroup.dir.monitor", p.MonitorCgroup(b.Instance))
 	r.add("lxc.cgroup.dir.monitor.pivot", p.PivotCgroup(b.Instance))
 	r.add("lxc.cgroup.dir.container", p.PayloadCgroup(b.Instance))
-	r.add("lxc.cgroup.dir.container.inner", "ns")
+	r.add("lxc.cgroup.dir.container.inner", innerCgroup)
 	prefix, memory := "lxc.cgroup.", "memory.limit_in_bytes"
 	if h.Cgroup2 {
 		prefix, memory = "lxc.cgroup2.", "memory.max"

@@ -69,12 +69,12 @@ func (rt *Runtime) prepare(id int64) error {
 	if err := os.MkdirAll(rootDir, 0o755); err != nil {
 		return err
 	}
-	if b, err := os.ReadFile(rt.paths.Seccomp()); err != nil || string(b) != seccompProfile {
+	if b, err := os.ReadFile(rt.paths.Seccomp()); err != nil || string(b) != seccompProfile() {
 		tmp, err := os.CreateTemp(rt.paths.Run, ".seccomp-*")
 		if err != nil {
 			return err
 		}
-		_, err = tmp.WriteString(seccompProfile)
+		_, err = tmp.WriteString(seccompProfile())
 		if err := errors.Join(err, tmp.Close(), os.Rename(tmp.Name(), rt.paths.Seccomp())); err != nil {
 			return err
 		}

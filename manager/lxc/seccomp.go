@@ -1,15 +1,21 @@
 package lxc
 
-// seccompProfile is a liblxc policy (version 2): what would reach the host's kernel or files past the
-// namespaces is refused; everything else is allowed, as whole systems need it.
-const seccompProfile = `2
-denylist
-reject_force_umount
-[all]
-kexec_load errno 1
-kexec_file_load errno 1
-open_by_handle_at errno 1
-init_module errno 1
-finit_module errno 1
-delete_module errno 1
-`
+import "strings"
+
+// refused are the system calls that no process of a guest may make (EPERM): what would reach the host's kernel or
+// files past the namespaces. Everything else is allowed, as whole systems need it, but umount2 with
+// MNT_FORCE (EACCES), which would end a filesystem that the host uses too.
+var refused = [...]string{
+	"kexec_load", "kexec_file_load", "open_by_handle_at", "init_module", "finit_module", "delete_module",
+}
+
+// seccompProfile is that as a liblxc policy (version 2), for what a guest's init starts. What we start
+// ourselves has filter's program.
+func seccompProfile() string {
+	var b strings.Builder
+	b.WriteString("2\ndenylist\nreject_force_umount\n[all]\n")
+	for _, name := range refused {
+		b.WriteString(name + " errno 1\n")
+	}
+	return b.String()
+}
