@@ -288,6 +288,7 @@ func (f fakeStorage) OpenDisk(context.Context, sysctl.Disk, sysctl.IDMap) (file 
 func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
 	return passwd(), nil
 }
+func (f fakeStorage) OpenDir(string) (manager.OpenedTree, error)             { return passwd(), nil }
 func (f fakeStorage) OpenProcess(sysctl.Process) (manager.OpenedTree, error) { return passwd(), nil }
 func (f fakeStorage) Sweep(context.Context) error                            { f.swept++; return nil }
 func (f fakeStorage) Probe(context.Context) []sysctl.Fact                    { return nil }

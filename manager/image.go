@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/sysctl-os/sysctl"
@@ -127,12 +125,9 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	if err := sysctl.CheckRef("image alias", o.Alias); err != nil {
 		return sysctl.Image{}, err
 	}
-	path, err := filepath.Abs(o.Path)
+	path, _, err := sourceOf(o.Path)
 	if err != nil {
 		return sysctl.Image{}, err
-	}
-	if _, err := os.Stat(path); err != nil {
-		return sysctl.Image{}, sysctl.E(sysctl.NotFound, "no such file or directory")
 	}
 	if o.MaxSize == 0 {
 		o.MaxSize = DefaultMaxSize

@@ -49,6 +49,7 @@ type Storage interface {
 	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)
+	OpenDir(path string) (OpenedTree, error)
 	OpenProcess(p sysctl.Process) (OpenedTree, error)
 	Sweep(ctx context.Context) error
 	Probe(ctx context.Context) []sysctl.Fact

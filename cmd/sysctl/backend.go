@@ -47,6 +47,7 @@ type instanceVerbs interface {
 type imageVerbs interface {
 	Images(ctx context.Context) ([]sysctl.Image, error)
 	Image(ctx context.Context, ref string) (sysctl.Image, error)
+	Detect(ctx context.Context, o manager.DetectOptions) (manager.Detection, error)
 	ImportImage(ctx context.Context, o manager.ImportOptions) (sysctl.Image, error)
 	ExportImage(ctx context.Context, ref string, w io.Writer) error
 	DeleteImage(ctx context.Context, ref string) error

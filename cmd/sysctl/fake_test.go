@@ -353,6 +353,16 @@ func (f *fake) Image(_ context.Context, ref string) (sysctl.Image, error) {
 	return sysctl.Image{}, sysctl.E(sysctl.NotFound, "image %s: no such image", ref).WithHint("sysctl image list")
 }
 
+func (f *fake) Detect(_ context.Context, o manager.DetectOptions) (manager.Detection, error) {
+	f.note("detect", []any{o.Path, o.MaxSize})
+	if o.Path == "empty" {
+		return manager.Detection{Guest: sysctl.Guest{Evidence: []string{"/sbin/init: is not there"}}}, nil
+	}
+	g := picture("x").Guest
+	g.Evidence = []string{"/etc/os-release: ID=debian VERSION_ID=12"}
+	return manager.Detection{Guest: g, Known: true}, nil
+}
+
 func (f *fake) ImportImage(_ context.Context, o manager.ImportOptions) (sysctl.Image, error) {
 	f.note("import", []any{o.Path, o.Alias, o.MaxSize})
 	i := picture(o.Alias)

@@ -24,7 +24,7 @@ func (a *app) imageCmd() *cobra.Command {
 beginning of its id.`,
 		Example: "  sysctl image list",
 	}
-	return a.noun(cmd, a.imageListCmd(), a.imageInfoCmd(), a.imageImportCmd(), a.imageExportCmd(), a.imageDeleteCmd())
+	return a.noun(cmd, a.imageListCmd(), a.imageInfoCmd(), a.imageDetectCmd(), a.imageImportCmd(), a.imageExportCmd(), a.imageDeleteCmd())
 }
 
 func (a *app) imageListCmd() *cobra.Command {

@@ -35,6 +35,10 @@ func (s storageOf) OpenLayers(ctx context.Context, layers []string) (manager.Ope
 	return opened(s.Store.OpenLayers(ctx, layers))
 }
 
+func (s storageOf) OpenDir(path string) (manager.OpenedTree, error) {
+	return opened(storage.OpenDir(path))
+}
+
 func (s storageOf) OpenProcess(p sysctl.Process) (manager.OpenedTree, error) {
 	return opened(storage.ProcTree(p.PID))
 }
