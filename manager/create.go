@@ -402,7 +402,7 @@ func (mk *making) steps() []step {
 		steps = append(steps, m.startSteps(&mk.inst, &mk.spec)...)
 	} else {
 		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
-			return m.writeGuest(ctx, mk.inst, mk.spec)
+			return m.writeGuest(ctx, &mk.inst, mk.spec)
 		}})
 	}
 	return append(steps, step{name: "ready", do: func(ctx context.Context) error {

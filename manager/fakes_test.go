@@ -35,7 +35,8 @@ type world struct {
 	layers  map[string]bool
 	staging int
 	swept   int
-	none    bool // the guest's network is the runtime's to set
+	print   string // of the guest's files
+	none    bool   // the guest's network is the runtime's to set
 	links   map[string]bool
 	bridges map[string]bool
 	next    int
@@ -338,12 +339,13 @@ func (f fakeNet) Probe(context.Context) []sysctl.Fact              { return []sy
 type fakeGuests struct{ *world }
 
 func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
-	g := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
+	g := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown", Fingerprint: f.print}
 	if f.none {
 		g.Renderer = "none"
 	}
 	return g, f.hit("detect", func() error { return nil })
 }
+func (f fakeGuests) Fingerprint(sysctl.Tree) string { return f.print }
 func (f fakeGuests) Prepare(sysctl.Tree, sysctl.Guest) ([]sysctl.Change, error) {
 	return []sysctl.Change{{Path: "/etc/machine-id"}}, f.hit("prepare", func() error { return nil })
 }

@@ -75,6 +75,7 @@ func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Pro
 		if err := sysctl.Apply(tree, changes); err != nil {
 			return image, sysctl.Wrap(err, "prepare the guest")
 		}
+		image.Guest.Fingerprint = m.Guests.Fingerprint(tree)
 	}
 	p.Report("seal", 0, 0)
 	unlock, err := m.lockLayers(ctx, unix.LOCK_SH)

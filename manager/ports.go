@@ -88,6 +88,7 @@ type Net interface {
 // (their own network files).
 type Guests interface {
 	Detect(t sysctl.Tree) (sysctl.Guest, error)
+	Fingerprint(t sysctl.Tree) string
 	Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error)
 	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)
 }

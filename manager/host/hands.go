@@ -90,6 +90,7 @@ type guests struct{}
 
 // Detect is the OS by templates and the network renderer by netconfig/guest.
 func (guests) Detect(t sysctl.Tree) (sysctl.Guest, error) {
+	before := guests{}.Fingerprint(t) // what changes meanwhile is found next time
 	g, err := templates.Detect(t)
 	if err != nil {
 		return g, err
@@ -97,7 +98,13 @@ func (guests) Detect(t sysctl.Tree) (sysctl.Guest, error) {
 	var evidence []string
 	g.Renderer, g.Dialect, evidence = guest.Probe(t)
 	g.Evidence = append(g.Evidence, evidence...)
+	g.Fingerprint = before
 	return g, nil
+}
+
+// Fingerprint is of everything that Detect looks at.
+func (guests) Fingerprint(t sysctl.Tree) string {
+	return sysctl.Fingerprint(t, append(templates.Watched(), guest.Watched(t)...))
 }
 
 func (guests) Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error) {
