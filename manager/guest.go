@@ -36,3 +36,11 @@ func (m *Manager) remember(ctx context.Context, inst *sysctl.Instance, g sysctl.
 	}
 	return m.DB.SetInstanceGuest(ctx, inst.ID, g)
 }
+
+// untouched says why nothing about network and identity is written into a guest, or "".
+func untouched(g sysctl.Guest, spec sysctl.Spec) string {
+	if !g.Known() {
+		return "the system in it is not known"
+	}
+	return ""
+}

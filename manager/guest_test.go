@@ -43,3 +43,34 @@ func TestGuestIsDetectedAgain(t *testing.T) {
 		t.Errorf("it is looked at again: %v", calls)
 	}
 }
+
+// What would be written is shown and not written, for an instance in any state and for an image.
+func TestRenderNetwork(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "old1"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []manager.RenderOptions{{Name: "web1"}, {Name: "old1"}, {Image: "debian12"}} {
+		r, err := h.RenderNetwork(ctx, o)
+		want := o.Name
+		if o.Image != "" {
+			want = manager.HostnameOfImage
+		}
+		if err != nil || r.Reason != "" || len(r.Changes) != 1 || r.Changes[0].Before != nil || r.Changes[0].After.Content != want+"\n" || r.Changes[0].After.Mode != "0644" {
+			t.Errorf("%+v: %+v, %v", o, r, err)
+		}
+		if len(h.w.network.NICs) != 1 || len(h.w.network.NICs[0].Addresses) != 2 {
+			t.Errorf("%+v: rendered %+v", o, h.w.network)
+		}
+	}
+	nics := []sysctl.GuestNIC{{Name: "lan0"}, {Name: "lan1"}}
+	if _, err := h.RenderNetwork(ctx, manager.RenderOptions{Name: "old1", NICs: nics}); err != nil || len(h.w.network.NICs) != 2 || h.w.network.NICs[1].Name != "lan1" {
+		t.Errorf("%+v, %v", h.w.network, err)
+	}
+	for _, o := range []manager.RenderOptions{{Name: "nobody"}, {Image: "nobody"}} {
+		_, err := h.RenderNetwork(ctx, o)
+		kind(t, err, sysctl.NotFound)
+	}
+}

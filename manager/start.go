@@ -119,7 +119,7 @@ func (m *Manager) writeGuest(ctx context.Context, inst *sysctl.Instance, spec sy
 	}
 	now := *inst
 	now.Guest = g
-	changes, err := m.render(ctx, t, now, spec)
+	changes, err := m.render(ctx, t, now, spec, nil)
 	if err != nil {
 		return err
 	}
@@ -132,15 +132,20 @@ func (m *Manager) writeGuest(ctx context.Context, inst *sysctl.Instance, spec sy
 	return m.remember(ctx, inst, g)
 }
 
-// render returns what has to change in the guest's own files.
-func (m *Manager) render(ctx context.Context, t sysctl.Tree, inst sysctl.Instance, spec sysctl.Spec) ([]sysctl.Change, error) {
-	if !inst.Guest.Known() {
+// render returns what has to change in the guest's own files. nics, where there are any, take the place of the
+// instance's own.
+func (m *Manager) render(ctx context.Context, t sysctl.Tree, inst sysctl.Instance, spec sysctl.Spec, nics []sysctl.GuestNIC) ([]sysctl.Change, error) {
+	if untouched(inst.Guest, spec) != "" {
 		return nil, nil
+	}
+	if len(nics) > 0 {
+		spec.NICs = nil
 	}
 	network, err := m.guestNetwork(ctx, inst, spec)
 	if err != nil {
 		return nil, err
 	}
+	network.NICs = append(network.NICs, nics...)
 	return m.Guests.Render(t, inst.Guest, network)
 }
 

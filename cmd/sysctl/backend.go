@@ -21,6 +21,8 @@ type backend interface {
 	Networks(ctx context.Context) ([]sysctl.Network, error)
 	Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error)
 
+	RenderNetwork(ctx context.Context, o manager.RenderOptions) (manager.Rendering, error)
+
 	Check(ctx context.Context) ([]sysctl.Fact, error)
 	Autostart(ctx context.Context, p sysctl.Progress) ([]manager.AutostartResult, error)
 	RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error

@@ -442,6 +442,21 @@ func (f *fake) DeleteProfile(_ context.Context, name string) error {
 	return nil
 }
 
+func (f *fake) RenderNetwork(_ context.Context, o manager.RenderOptions) (manager.Rendering, error) {
+	f.note("render", o)
+	r := manager.Rendering{Guest: picture("x").Guest, Changes: []manager.FileChange{}}
+	switch {
+	case o.Image == "nobody":
+		return r, sysctl.E(sysctl.NotFound, "image %s: no such image", o.Image).WithHint("sysctl image list")
+	case o.Image != "":
+		r.Reason = "the system in it is not known"
+	case o.Name == "web1":
+		r.Changes = []manager.FileChange{{Path: "/etc/hostname", Why: "hostname", Before: &manager.FileState{Mode: "0644", Content: "old\n"},
+			After: &manager.FileState{Mode: "0644", Content: "web1\n"}}}
+	}
+	return r, nil
+}
+
 func (f *fake) Networks(context.Context) ([]sysctl.Network, error) {
 	return []sysctl.Network{{Name: "sysbr0", IPv4: netip.MustParsePrefix("10.1.2.1/24"), IPv6: netip.MustParsePrefix("fd42::1/64"), NAT: true}}, nil
 }
