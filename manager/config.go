@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -34,7 +35,7 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err := change(&inst, set); err != nil {
 		return nil, err
 	}
-	if err := profiles.Check(inst.Config, inst.Devices); err != nil {
+	if err := m.checkConfig(inst.Config, inst.Devices); err != nil {
 		return nil, err
 	}
 	spec, err := m.spec(ctx, inst)
@@ -43,6 +44,9 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	}
 	if spec.Privileged != old.Privileged {
 		return nil, sysctl.FieldErrors{{Field: "security.privileged", Msg: "can be chosen only when an instance is made: its files belong to its id range"}}
+	}
+	if !slices.Equal(spec.Guest.SkipPrep, old.Guest.SkipPrep) {
+		return nil, sysctl.FieldErrors{{Field: prepKey, Msg: "can be chosen only when an instance is made: the steps have been done since"}}
 	}
 	claims, err := m.claimNICs(ctx, spec, inst.NICs)
 	if err != nil {

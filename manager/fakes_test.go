@@ -35,8 +35,9 @@ type world struct {
 	layers  map[string]bool
 	staging int
 	swept   int
-	print   string // of the guest's files
-	none    bool   // the guest's network is the runtime's to set
+	skipped []string // preparation steps that were left out last
+	print   string   // of the guest's files
+	none    bool     // the guest's network is the runtime's to set
 	links   map[string]bool
 	bridges map[string]bool
 	next    int
@@ -346,7 +347,22 @@ func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
 	return g, f.hit("detect", func() error { return nil })
 }
 func (f fakeGuests) Fingerprint(sysctl.Tree) string { return f.print }
-func (f fakeGuests) Prepare(sysctl.Tree, sysctl.Guest) ([]sysctl.Change, error) {
+func (f fakeGuests) CheckSteps(names []string) error {
+	for _, name := range names {
+		if name != "console" {
+			return sysctl.E(sysctl.Invalid, "no preparation step is called %q", name)
+		}
+	}
+	return nil
+}
+func (f fakeGuests) Restore(_ sysctl.Tree, names []string) ([]sysctl.Change, error) {
+	return []sysctl.Change{{Path: "/etc/inittab"}}, f.hit("restore "+strings.Join(names, " "), func() error { return nil })
+}
+func (f fakeGuests) Prepared(sysctl.Tree) ([]sysctl.PrepStep, error) {
+	return []sysctl.PrepStep{{Name: "console", State: sysctl.PrepDone}}, nil
+}
+func (f fakeGuests) Prepare(_ sysctl.Tree, _ sysctl.Guest, skip []string) ([]sysctl.Change, error) {
+	f.skipped = skip
 	return []sysctl.Change{{Path: "/etc/machine-id"}}, f.hit("prepare", func() error { return nil })
 }
 func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
@@ -361,6 +377,9 @@ func (f fakeCatalogue) Find(ref string) (sysctl.Template, []byte, error) {
 		return sysctl.Template{Name: "debian12"}, []byte("name: debian12\n"), nil
 	}
 	return sysctl.Template{}, nil, sysctl.E(sysctl.NotFound, "no template is called %q", ref).WithHint("sysctl template list")
+}
+func (f fakeCatalogue) Steps(string) ([]sysctl.PrepStep, error) {
+	return []sysctl.PrepStep{{Name: "console"}}, nil
 }
 func (f fakeCatalogue) Validate(string) error { return nil }
 func (f fakeCatalogue) Build(_ context.Context, ref, dir string, p sysctl.Progress) (string, error) {

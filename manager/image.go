@@ -45,12 +45,12 @@ func (m *Manager) buildImage(ctx context.Context, name string, p sysctl.Progress
 		return sysctl.Image{}, err
 	}
 	image := sysctl.Image{Template: t.Name, Aliases: []string{t.Name}, Description: t.Description}
-	return m.addImage(ctx, image, p, func(dir string) (string, error) { return m.Catalogue.Build(ctx, name, dir, p) })
+	return m.addImage(ctx, image, nil, p, func(dir string) (string, error) { return m.Catalogue.Build(ctx, name, dir, p) })
 }
 
 // addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
-// in a container, sealed and recorded. On failure nothing is left.
-func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(dir string) (string, error)) (sysctl.Image, error) {
+// in a container (but for the steps to skip), sealed and recorded. On failure nothing is left.
+func (m *Manager) addImage(ctx context.Context, image sysctl.Image, skip []string, p sysctl.Progress, fill func(dir string) (string, error)) (sysctl.Image, error) {
 	if err := m.Storage.Sweep(ctx); err != nil { // room first: a maker that was killed has left its tree
 		return image, err
 	}
@@ -68,7 +68,7 @@ func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Pro
 		return image, sysctl.Wrap(err, "detect the guest")
 	}
 	if image.Guest.Known() {
-		changes, err := m.Guests.Prepare(tree, image.Guest)
+		changes, err := m.Guests.Prepare(tree, image.Guest, skip)
 		if err != nil {
 			return image, sysctl.Wrap(err, "prepare the guest")
 		}
@@ -126,6 +126,13 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	if err := sysctl.CheckRef("image alias", o.Alias); err != nil {
 		return sysctl.Image{}, err
 	}
+	skip, err := parsePrep(o.Prep)
+	if err == nil {
+		err = m.Guests.CheckSteps(skip)
+	}
+	if err != nil {
+		return sysctl.Image{}, sysctl.Wrap(err, "prep")
+	}
 	path, _, err := sourceOf(o.Path)
 	if err != nil {
 		return sysctl.Image{}, err
@@ -139,7 +146,7 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	}
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{o.Alias}, Description: o.Alias}
-	return m.addImage(ctx, image, o.Progress, func(dir string) (string, error) {
+	return m.addImage(ctx, image, skip, o.Progress, func(dir string) (string, error) {
 		return path, m.Catalogue.Unpack(ctx, path, dir, o.MaxSize, o.Progress)
 	})
 }

@@ -89,7 +89,10 @@ type Net interface {
 type Guests interface {
 	Detect(t sysctl.Tree) (sysctl.Guest, error)
 	Fingerprint(t sysctl.Tree) string
-	Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error)
+	CheckSteps(names []string) error
+	Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error)
+	Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error)
+	Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error)
 	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)
 }
 
@@ -98,6 +101,7 @@ type Templates interface {
 	List() []sysctl.Template
 	Find(ref string) (sysctl.Template, []byte, error)
 	Validate(path string) error
+	Steps(ref string) ([]sysctl.PrepStep, error)
 	Build(ctx context.Context, ref, dir string, p sysctl.Progress) (source string, err error)
 	Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error
 	Pack(ctx context.Context, root *os.File, w io.Writer) error

@@ -152,7 +152,7 @@ func (m *Manager) render(ctx context.Context, t sysctl.Tree, inst sysctl.Instanc
 // guestNetwork is the neutral model of what the guest must know.
 func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.GuestNetwork, error) {
 	servers, search := m.Net.HostDNS(ctx)
-	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search}
+	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search, Keep: spec.Guest.KeepFiles}
 	for _, s := range spec.NICs {
 		n := nicOf(inst, s.Device)
 		nic := sysctl.GuestNIC{Name: s.Name, MAC: n.MAC, MTU: s.MTU}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/sysctl-os/sysctl"
@@ -55,11 +56,38 @@ func guestRows(g sysctl.Guest, unknown string) [][]string {
 	if g.Bits != 0 {
 		bits = strconv.Itoa(g.Bits)
 	}
-	rows := pairs("system", said(g.Name), "family", said(g.Family), "id", said(g.ID), "version", said(g.Version), "architecture", said(g.Arch),
+	rows := pairs("system", said(g.Name), "family", said(g.Family), "distribution", said(g.ID), "version", said(g.Version), "architecture", said(g.Arch),
 		"bits", said(bits), "init", said(spaced(g.Init, g.InitVersion)), "libc", said(spaced(g.Libc, g.LibcVersion)),
 		"network files", said(spaced(g.Renderer, g.Dialect)), "packages", said(g.Packages))
 	for _, e := range g.Evidence {
 		rows = append(rows, []string{"evidence", e})
+	}
+	return rows
+}
+
+// stepsView lists preparation steps; what they touch is for programs.
+func stepsView(steps []sysctl.PrepStep) view {
+	v := view{columns: []string{"STEP", "VERSION", "WHY", "TOUCHES"}, value: orEmpty(steps)}
+	short := &view{columns: []string{"STEP", "WHY"}}
+	for _, s := range steps {
+		v.rows = append(v.rows, []string{s.Name, strconv.Itoa(s.Version), s.Why, strings.Join(s.Touches, " ")})
+		short.rows = append(short.rows, []string{s.Name, s.Why})
+	}
+	v.table = short
+	return v
+}
+
+// stepRows are rows of a view that say which steps a guest was prepared by, those with something to do only.
+func stepRows(steps []sysctl.PrepStep) [][]string {
+	var rows [][]string
+	for _, state := range []sysctl.PrepState{sysctl.PrepDone, sysctl.PrepSkipped} {
+		var names []string
+		for _, s := range steps {
+			if s.State == state {
+				names = append(names, s.Name)
+			}
+		}
+		rows = append(rows, pairs("preparation "+string(state), strings.Join(names, ", "))...)
 	}
 	return rows
 }

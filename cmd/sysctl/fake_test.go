@@ -364,7 +364,7 @@ func (f *fake) Detect(_ context.Context, o manager.DetectOptions) (manager.Detec
 }
 
 func (f *fake) ImportImage(_ context.Context, o manager.ImportOptions) (sysctl.Image, error) {
-	f.note("import", []any{o.Path, o.Alias, o.MaxSize})
+	f.note("import", []any{o.Path, o.Alias, o.MaxSize, o.Prep})
 	i := picture(o.Alias)
 	f.Pictures = append(f.Pictures, i)
 	return i, nil
@@ -440,6 +440,18 @@ func (f *fake) DeleteProfile(_ context.Context, name string) error {
 	}
 	delete(f.Pieces, name)
 	return nil
+}
+
+func (f *fake) TemplateSteps(ctx context.Context, name string) ([]sysctl.PrepStep, error) {
+	_, _, err := f.Template(ctx, name)
+	return []sysctl.PrepStep{{Name: "console", Version: 1, Why: "a container has a console and no virtual terminals", Touches: []string{"/etc/inittab"}},
+		{Name: "udev-off", Version: 2, Why: "devices are the host's business"}}, err
+}
+
+func (f *fake) ImageSteps(ctx context.Context, ref string) ([]sysctl.PrepStep, error) {
+	_, err := f.Image(ctx, ref)
+	return []sysctl.PrepStep{{Name: "console", Version: 1, State: sysctl.PrepDone}, {Name: "machine-id", Version: 1, State: sysctl.PrepDone},
+		{Name: "udev-off", Version: 2, State: sysctl.PrepSkipped}, {Name: "mtab-link", Version: 1, State: sysctl.PrepNothing}}, err
 }
 
 func (f *fake) RenderNetwork(_ context.Context, o manager.RenderOptions) (manager.Rendering, error) {

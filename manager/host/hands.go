@@ -107,10 +107,18 @@ func (guests) Fingerprint(t sysctl.Tree) string {
 	return sysctl.Fingerprint(t, append(templates.Watched(), guest.Watched(t)...))
 }
 
-func (guests) Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error) {
-	changes, _, err := templates.Prepare(t, g, templates.PrepareOptions{})
+func (guests) CheckSteps(names []string) error { return templates.CheckSteps(names) }
+
+func (guests) Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error) {
+	changes, _, err := templates.Prepare(t, g, templates.PrepareOptions{Skip: skip})
 	return changes, err
 }
+
+func (guests) Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error) {
+	return templates.Restore(t, names)
+}
+
+func (guests) Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error) { return templates.Prepared(t) }
 
 func (guests) Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
 	return guest.Render(t, g, n)
@@ -133,6 +141,14 @@ func (catalogue) Find(ref string) (sysctl.Template, []byte, error) {
 		return sysctl.Template{}, nil, err
 	}
 	return c.Find(ref)
+}
+
+func (catalogue) Steps(ref string) ([]sysctl.PrepStep, error) {
+	c, err := templates.Load(templateDir)
+	if err != nil {
+		return nil, err
+	}
+	return c.Steps(ref)
 }
 
 func (catalogue) Validate(path string) error {
