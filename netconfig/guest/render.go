@@ -71,8 +71,9 @@ func Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Chan
 }
 
 // none says what the runtime, which sets addresses and gateways from outside, cannot. What routers
-// advertise, the kernel listens to by itself.
+// advertise, the kernel listens to by itself. Who would take the addresses off again is told not to.
 func (b *builder) none(_ sysctl.Guest, n sysctl.GuestNetwork, _ resolver) {
+	b.connman(n)
 	for i, nic := range n.NICs {
 		v4, v6 := families(n, i)
 		for _, f := range []family{v4, v6} {
