@@ -75,7 +75,7 @@ func (p *plan) record(skip, did []string) error {
 		switch {
 		case slices.Contains(skip, s.Name):
 			r.State = sysctl.PrepSkipped
-		case slices.Contains(did, s.Name), slices.Contains(old.Steps, stepRecord{s.Name, s.Version, sysctl.PrepDone}):
+		case slices.Contains(did, s.Name), slices.ContainsFunc(old.Steps, func(o stepRecord) bool { return o.Name == s.Name && o.State == sysctl.PrepDone }):
 			r.State = sysctl.PrepDone
 		}
 		now.Steps = append(now.Steps, r)
