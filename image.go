@@ -42,6 +42,9 @@ type Guest struct {
 	Dialect     string   `json:"dialect"`      // of the renderer
 	Packages    string   `json:"packages"`     // dpkg, rpm, apk, pacman
 	Evidence    []string `json:"evidence"`     // "/etc/os-release: ID=debian", …
+
+	// Fingerprint is of the files that all this was told by (Fingerprint): while it is the same, so is the guest.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // Known reports whether enough is known of the guest to write into its tree.

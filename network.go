@@ -25,6 +25,7 @@ type GuestNetwork struct {
 	DNS      []netip.Addr
 	Search   []string
 	NICs     []GuestNIC
+	Keep     []string // paths of files that are the user's: neither written, moved nor removed
 }
 
 // GuestNIC is one interface as the guest configures it. An invalid gateway means none.

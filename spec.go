@@ -14,8 +14,16 @@ type Spec struct {
 	CPU         CPU
 	Processes   int64 // 0: no limit
 	Autostart   Autostart
+	Guest       GuestSpec
 	Disks       []Disk
 	NICs        []NICSpec
+}
+
+// GuestSpec is guest.*: what is left alone in the guest.
+type GuestSpec struct {
+	KeepNetwork bool     // guest.network=keep: its identity and network files are the user's
+	KeepFiles   []string // guest.network.keep: paths of such files, absolute and clean
+	SkipPrep    []string // guest.prep: names of preparation steps that are not to be done
 }
 
 // Memory is limits.memory: bytes, or a percentage of the host's memory. Both 0: no limit.

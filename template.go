@@ -13,6 +13,25 @@ type Template struct {
 	Origin      string   `json:"origin"` // "built-in", or the path of the user's file
 }
 
+// PrepStep is a step of preparing a guest for life in a container.
+type PrepStep struct {
+	Name    string    `json:"name"`
+	Version int       `json:"version"` // raised when the step does something else than before
+	Why     string    `json:"why"`
+	Touches []string  `json:"touches"`         // paths it may change; {a,b} and * as in a shell
+	State   PrepState `json:"state,omitempty"` // in a tree that was prepared; "" where there is none
+}
+
+// PrepState is what became of a step.
+type PrepState string
+
+// The states of a step in a prepared tree.
+const (
+	PrepDone    PrepState = "done"
+	PrepSkipped PrepState = "skipped" // it was switched off
+	PrepNothing PrepState = "nothing to do"
+)
+
 // Progress receives what a long piece of work is doing: a step for people and, where they are known,
 // how much of how much is done (bytes or entries; 0 of 0 = unknown). It may be called often and
 // must not block. A nil Progress is valid and silent: call it through Report.

@@ -1,7 +1,11 @@
 package sysctl
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -101,4 +105,31 @@ func filesAtOnce(changes []Change) int {
 		}
 	}
 	return len(changes)
+}
+
+// Fingerprint sums up what lies at some paths of a tree, so that a change of any can be told without reading files:
+// kind, mode, size, time of change and, of a symbolic link, its target and what it leads to. A directory changes
+// when an entry of it comes or goes. What cannot be looked at counts as absent.
+func Fingerprint(t Tree, names []string) string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	h := sha256.New()
+	for _, name := range slices.Compact(names) {
+		fi, err := t.Lstat(name)
+		target := ""
+		if err == nil && fi.Mode()&fs.ModeSymlink != 0 {
+			target, _ = t.Readlink(name)
+			fi, err = t.Stat(name)
+		}
+		if err != nil {
+			fmt.Fprintf(h, "%s %q\n", name, target)
+			continue
+		}
+		size := fi.Size()
+		if fi.IsDir() {
+			size = 0 // the file system's, and not the same when it was copied
+		}
+		fmt.Fprintf(h, "%s %q %s %d %d\n", name, target, fi.Mode(), size, fi.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }

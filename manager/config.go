@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -35,7 +36,7 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err := change(&inst, set); err != nil {
 		return nil, err
 	}
-	if err := profiles.Check(inst.Config, inst.Devices); err != nil {
+	if err := m.checkConfig(inst.Config, inst.Devices); err != nil {
 		return nil, m.overriding(ctx, before, set, err)
 	}
 	spec, err := m.spec(ctx, inst)
@@ -44,6 +45,9 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	}
 	if spec.Privileged != old.Privileged {
 		return nil, sysctl.FieldErrors{{Field: "security.privileged", Msg: "can be chosen only when an instance is made: its files belong to its id range"}}
+	}
+	if !slices.Equal(spec.Guest.SkipPrep, old.Guest.SkipPrep) {
+		return nil, sysctl.FieldErrors{{Field: prepKey, Msg: "can be chosen only when an instance is made: the steps have been done since"}}
 	}
 	claims, err := m.claimNICs(ctx, spec, inst.NICs)
 	if err != nil {

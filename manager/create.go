@@ -116,7 +116,7 @@ func (m *Manager) checkCreate(ctx context.Context, o *CreateOptions) (sysctl.Spe
 	if err != nil {
 		return sysctl.Spec{}, db.Claim{}, err
 	}
-	if err := addBad(&bad, profiles.Check(o.Config, devices)); err != nil {
+	if err := addBad(&bad, m.checkConfig(o.Config, devices)); err != nil {
 		return sysctl.Spec{}, db.Claim{}, err
 	}
 	config, merged := profiles.Merge(ps, o.Config, devices)
@@ -490,11 +490,16 @@ func (mk *making) steps() []step {
 		step{name: "make upper",
 			do:   func(ctx context.Context) error { return m.Storage.CreateUpper(ctx, mk.inst.ID) },
 			undo: func(ctx context.Context) error { return m.Storage.DeleteUpper(ctx, mk.inst.ID) }})
+	if skip := mk.spec.Guest.SkipPrep; len(skip) > 0 {
+		steps = append(steps, step{name: "take back preparation steps", do: func(ctx context.Context) error {
+			return m.unprepare(ctx, mk.inst, skip)
+		}})
+	}
 	if mk.o.Start {
 		steps = append(steps, m.startSteps(&mk.inst, &mk.spec)...)
 	} else {
 		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
-			return m.writeGuest(ctx, mk.inst, mk.spec)
+			return m.writeGuest(ctx, &mk.inst, mk.spec)
 		}})
 	}
 	return append(steps, step{name: "ready", do: func(ctx context.Context) error {

@@ -35,7 +35,9 @@ type world struct {
 	layers  map[string]bool
 	staging int
 	swept   int
-	none    bool // the guest's network is the runtime's to set
+	skipped []string // preparation steps that were left out last
+	print   string   // of the guest's files
+	none    bool     // the guest's network is the runtime's to set
 	links   map[string]bool
 	logs    map[int64]bool
 	bridges map[string]bool
@@ -300,6 +302,7 @@ func (f fakeStorage) OpenDisk(context.Context, sysctl.Disk, sysctl.IDMap) (file 
 func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
 	return passwd(), nil
 }
+func (f fakeStorage) OpenDir(string) (manager.OpenedTree, error)             { return passwd(), nil }
 func (f fakeStorage) OpenProcess(sysctl.Process) (manager.OpenedTree, error) { return passwd(), nil }
 func (f fakeStorage) Sweep(context.Context) error                            { f.swept++; return nil }
 func (f fakeStorage) Probe(context.Context) []sysctl.Fact                    { return nil }
@@ -352,13 +355,29 @@ func (f fakeNet) Probe(context.Context) []sysctl.Fact              { return []sy
 type fakeGuests struct{ *world }
 
 func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
-	g := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
+	g := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown", Fingerprint: f.print}
 	if f.none {
 		g.Renderer = "none"
 	}
 	return g, f.hit("detect", func() error { return nil })
 }
-func (f fakeGuests) Prepare(sysctl.Tree, sysctl.Guest) ([]sysctl.Change, error) {
+func (f fakeGuests) Fingerprint(sysctl.Tree) string { return f.print }
+func (f fakeGuests) CheckSteps(names []string) error {
+	for _, name := range names {
+		if name != "console" {
+			return sysctl.E(sysctl.Invalid, "no preparation step is called %q", name)
+		}
+	}
+	return nil
+}
+func (f fakeGuests) Restore(_ sysctl.Tree, names []string) ([]sysctl.Change, error) {
+	return []sysctl.Change{{Path: "/etc/inittab"}}, f.hit("restore "+strings.Join(names, " "), func() error { return nil })
+}
+func (f fakeGuests) Prepared(sysctl.Tree) ([]sysctl.PrepStep, error) {
+	return []sysctl.PrepStep{{Name: "console", State: sysctl.PrepDone}}, nil
+}
+func (f fakeGuests) Prepare(_ sysctl.Tree, _ sysctl.Guest, skip []string) ([]sysctl.Change, error) {
+	f.skipped = skip
 	return []sysctl.Change{{Path: "/etc/machine-id"}}, f.hit("prepare", func() error { return nil })
 }
 func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
@@ -373,6 +392,9 @@ func (f fakeCatalogue) Find(ref string) (sysctl.Template, []byte, error) {
 		return sysctl.Template{Name: "debian12"}, []byte("name: debian12\n"), nil
 	}
 	return sysctl.Template{}, nil, sysctl.E(sysctl.NotFound, "no template is called %q", ref).WithHint("sysctl template list")
+}
+func (f fakeCatalogue) Steps(string) ([]sysctl.PrepStep, error) {
+	return []sysctl.PrepStep{{Name: "console"}}, nil
 }
 func (f fakeCatalogue) Validate(string) error { return nil }
 func (f fakeCatalogue) Build(_ context.Context, ref, dir string, p sysctl.Progress) (string, error) {

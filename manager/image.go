@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/sysctl-os/sysctl"
@@ -47,12 +45,12 @@ func (m *Manager) buildImage(ctx context.Context, name string, p sysctl.Progress
 		return sysctl.Image{}, err
 	}
 	image := sysctl.Image{Template: t.Name, Aliases: []string{t.Name}, Description: t.Description}
-	return m.addImage(ctx, image, p, func(dir string) (string, error) { return m.Catalogue.Build(ctx, name, dir, p) })
+	return m.addImage(ctx, image, nil, p, func(dir string) (string, error) { return m.Catalogue.Build(ctx, name, dir, p) })
 }
 
 // addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
-// in a container, sealed and recorded. On failure nothing is left.
-func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(dir string) (string, error)) (_ sysctl.Image, err error) {
+// in a container (but for the steps to skip), sealed and recorded. On failure nothing is left.
+func (m *Manager) addImage(ctx context.Context, image sysctl.Image, skip []string, p sysctl.Progress, fill func(dir string) (string, error)) (_ sysctl.Image, err error) {
 	defer func() {
 		if sysctl.KindOf(err) == sysctl.NoSpace { // the directory that a hand would name is gone by then
 			err = sysctl.E(sysctl.NoSpace, "%w", err).WithHint("sysctl delete NAME; sysctl image delete IMAGE")
@@ -75,13 +73,14 @@ func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Pro
 		return image, sysctl.Wrap(err, "detect the guest")
 	}
 	if image.Guest.Known() {
-		changes, err := m.Guests.Prepare(tree, image.Guest)
+		changes, err := m.Guests.Prepare(tree, image.Guest, skip)
 		if err != nil {
 			return image, sysctl.Wrap(err, "prepare the guest")
 		}
 		if err := sysctl.Apply(tree, changes); err != nil {
 			return image, sysctl.Wrap(err, "prepare the guest")
 		}
+		image.Guest.Fingerprint = m.Guests.Fingerprint(tree)
 	}
 	p.Report("seal", 0, 0)
 	unlock, err := m.lockLayers(ctx, unix.LOCK_SH)
@@ -132,12 +131,16 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	if err := sysctl.CheckRef("image alias", o.Alias); err != nil {
 		return sysctl.Image{}, err
 	}
-	path, err := filepath.Abs(o.Path)
+	skip, err := parsePrep(o.Prep)
+	if err == nil {
+		err = m.Guests.CheckSteps(skip)
+	}
+	if err != nil {
+		return sysctl.Image{}, sysctl.Wrap(err, "prep")
+	}
+	path, _, err := sourceOf(o.Path)
 	if err != nil {
 		return sysctl.Image{}, err
-	}
-	if _, err := os.Stat(path); err != nil {
-		return sysctl.Image{}, sysctl.E(sysctl.NotFound, "no such file or directory")
 	}
 	if o.MaxSize == 0 {
 		o.MaxSize = DefaultMaxSize
@@ -148,7 +151,7 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	}
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{o.Alias}, Description: o.Alias}
-	return m.addImage(ctx, image, o.Progress, func(dir string) (string, error) {
+	return m.addImage(ctx, image, skip, o.Progress, func(dir string) (string, error) {
 		return path, m.Catalogue.Unpack(ctx, path, dir, o.MaxSize, o.Progress)
 	})
 }

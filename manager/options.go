@@ -94,7 +94,8 @@ type LogOptions struct {
 type ImportOptions struct {
 	Path     string // tarball (gz, xz, zst, bz2, plain), or a directory
 	Alias    string
-	MaxSize  int64 // bytes the unpacked tree may have; 0 = DefaultMaxSize
+	MaxSize  int64  // bytes the unpacked tree may have; 0 = DefaultMaxSize
+	Prep     string // preparation steps that are switched off, as the config key guest.prep has them
 	Progress sysctl.Progress
 }
 

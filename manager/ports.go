@@ -50,6 +50,7 @@ type Storage interface {
 	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)
+	OpenDir(path string) (OpenedTree, error)
 	OpenProcess(p sysctl.Process) (OpenedTree, error)
 	Sweep(ctx context.Context) error
 	Probe(ctx context.Context) []sysctl.Fact
@@ -88,7 +89,11 @@ type Net interface {
 // (their own network files).
 type Guests interface {
 	Detect(t sysctl.Tree) (sysctl.Guest, error)
-	Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error)
+	Fingerprint(t sysctl.Tree) string
+	CheckSteps(names []string) error
+	Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error)
+	Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error)
+	Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error)
 	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)
 }
 
@@ -97,6 +102,7 @@ type Templates interface {
 	List() []sysctl.Template
 	Find(ref string) (sysctl.Template, []byte, error)
 	Validate(path string) error
+	Steps(ref string) ([]sysctl.PrepStep, error)
 	Build(ctx context.Context, ref, dir string, p sysctl.Progress) (source string, err error)
 	Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error
 	Pack(ctx context.Context, root *os.File, w io.Writer) error

@@ -25,19 +25,19 @@ func (m *Manager) Profile(ctx context.Context, name string) (p sysctl.Profile, u
 
 // CreateProfile adds a profile. Every bad field is reported at once.
 func (m *Manager) CreateProfile(ctx context.Context, p sysctl.Profile) error {
-	err := checkProfile(p)
+	err := m.checkProfile(p)
 	if err == nil {
 		err = m.DB.CreateProfile(ctx, p)
 	}
 	return sysctl.Wrap(err, "create profile %s", p.Name)
 }
 
-func checkProfile(p sysctl.Profile) error {
+func (m *Manager) checkProfile(p sysctl.Profile) error {
 	var bad sysctl.FieldErrors
 	if err := sysctl.CheckRef("profile", p.Name); err != nil {
 		bad.Add("name", "%v", err)
 	}
-	if err := addBad(&bad, profiles.Check(p.Config, p.Devices)); err != nil {
+	if err := addBad(&bad, m.checkConfig(p.Config, p.Devices)); err != nil {
 		return err
 	}
 	return bad.Err()
@@ -50,7 +50,7 @@ func (m *Manager) UpdateProfile(ctx context.Context, p sysctl.Profile) error {
 }
 
 func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile) error {
-	if err := checkProfile(p); err != nil {
+	if err := m.checkProfile(p); err != nil {
 		return err
 	}
 	users, err := m.DB.ProfileUsers(ctx, p.Name)

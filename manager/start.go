@@ -72,7 +72,7 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
 	return []step{
 		{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }},
-		{name: "write guest files", do: func(ctx context.Context) error { return m.writeGuest(ctx, *inst, *spec) }},
+		{name: "write guest files", do: func(ctx context.Context) error { return m.writeGuest(ctx, inst, *spec) }},
 		{name: "boot",
 			do:   func(ctx context.Context) error { return m.boot(ctx, *inst, *spec) },
 			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID) }},
@@ -100,12 +100,9 @@ func (m *Manager) bringUp(ctx context.Context, inst sysctl.Instance) error {
 }
 
 // writeGuest writes identity and network into the guest's own files, and makes the mount points of its
-// disks. A guest that nobody knows is left as it is but for those; boot then lets the runtime set its
-// addresses.
-func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) error {
-	if !inst.Guest.Known() && len(spec.Disks) == 0 {
-		return nil
-	}
+// disks. The guest is what its files say now: inst is told where that has changed. A guest that nobody knows is
+// left as it is but for the mount points; boot then lets the runtime set its addresses.
+func (m *Manager) writeGuest(ctx context.Context, inst *sysctl.Instance, spec sysctl.Spec) error {
 	t, err := m.Storage.OpenTree(ctx, inst.ID, inst.Layers)
 	if err != nil {
 		return err
@@ -116,24 +113,46 @@ func (m *Manager) writeGuest(ctx context.Context, inst sysctl.Instance, spec sys
 			return sysctl.Wrap(err, "disk %s: mount point %s", d.Device, d.Path)
 		}
 	}
-	if !inst.Guest.Known() {
-		return nil
+	g, err := m.current(t, inst.Guest)
+	if err != nil {
+		return err
+	}
+	now := *inst
+	now.Guest = g
+	changes, err := m.render(ctx, t, now, spec, nil)
+	if err != nil {
+		return err
+	}
+	if err := sysctl.Apply(t, changes); err != nil {
+		return err
+	}
+	if len(changes) > 0 {
+		g.Fingerprint = m.Guests.Fingerprint(t) // what we write ourselves is no reason to look again
+	}
+	return m.remember(ctx, inst, g)
+}
+
+// render returns what has to change in the guest's own files. nics, where there are any, take the place of the
+// instance's own.
+func (m *Manager) render(ctx context.Context, t sysctl.Tree, inst sysctl.Instance, spec sysctl.Spec, nics []sysctl.GuestNIC) ([]sysctl.Change, error) {
+	if untouched(inst.Guest, spec) != "" {
+		return nil, nil
+	}
+	if len(nics) > 0 {
+		spec.NICs = nil
 	}
 	network, err := m.guestNetwork(ctx, inst, spec)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	changes, err := m.Guests.Render(t, inst.Guest, network)
-	if err != nil {
-		return err
-	}
-	return sysctl.Apply(t, changes)
+	network.NICs = append(network.NICs, nics...)
+	return m.Guests.Render(t, inst.Guest, network)
 }
 
 // guestNetwork is the neutral model of what the guest must know.
 func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.GuestNetwork, error) {
 	servers, search := m.Net.HostDNS(ctx)
-	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search}
+	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search, Keep: spec.Guest.KeepFiles}
 	var own sysctl.GuestNetwork // what its NICs say of DNS
 	for _, s := range spec.NICs {
 		n := nicOf(inst, s.Device)

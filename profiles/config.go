@@ -14,6 +14,7 @@ const maxProcesses = 4 << 20
 func configFields() []field[sysctl.Spec] {
 	var list []field[sysctl.Spec]
 	list = append(list, bootFields()...)
+	list = append(list, guestFields()...)
 	list = append(list, limitFields()...)
 	return append(list, field[sysctl.Spec]{
 		Key: Key{Name: "security.privileged", Type: "bool", Default: "false", Example: "true", Values: bools(),

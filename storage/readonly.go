@@ -30,5 +30,15 @@ func (s *Store) OpenLayers(ctx context.Context, layers []string) (*Tree, error) 
 	return t, nil
 }
 
+// OpenDir opens the tree under a directory of the host for reading; writes fail with EROFS. The caller closes it.
+func OpenDir(path string) (*Tree, error) {
+	t, err := OpenDirTree(path)
+	if err != nil {
+		return nil, err
+	}
+	t.readOnly = true
+	return t, nil
+}
+
 // Root is the tree's root directory, for reading the whole tree. It belongs to the tree.
 func (t *Tree) Root() *os.File { return t.root }

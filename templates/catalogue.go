@@ -142,6 +142,15 @@ func (c *Catalogue) Find(ref string) (sysctl.Template, []byte, error) {
 	return r.template(e.origin), slices.Clone(e.data), nil
 }
 
+// Steps returns the preparation steps that a template's guest may get, whichever init it has.
+func (c *Catalogue) Steps(ref string) ([]sysctl.PrepStep, error) {
+	_, r, err := c.find(ref)
+	if err != nil {
+		return nil, err
+	}
+	return StepsFor(sysctl.Guest{Family: r.OS.Family, ID: r.OS.ID, Version: r.OS.Version}), nil
+}
+
 func (c *Catalogue) find(ref string) (entry, recipe, error) {
 	by := newRules()
 	if at := slices.IndexFunc(c.entries, func(e entry) bool { return e.name == ref }); at >= 0 {

@@ -19,6 +19,7 @@ type Step struct {
 	Version int      // raised when the step does something else than before
 	Why     string   // one sentence for people
 	Touches []string // what it may change
+	Final   bool     // what it takes away is a secret of the tree's origin: nothing keeps it, it cannot be undone
 
 	// applies says for which guests the step is; plan looks at the tree and notes what to change.
 	applies func(g sysctl.Guest) bool
@@ -60,7 +61,7 @@ func CheckSteps(names []string) error {
 
 // Prepare returns what has to be changed in the tree of guest g, and the names of the steps that want it.
 // It writes nothing and is idempotent: in a tree to which the changes were applied there is nothing to
-// change. A guest that is not known is left alone. It fails where the disk cannot be read, or with the error of
+// change. Among the changes is a record of what was done and what was there before (RecordFile). A guest that is not known is left alone. It fails where the disk cannot be read, or with the error of
 // CheckSteps; what is there but is not what it should be (a pipe for a file) is left alone.
 func Prepare(t sysctl.Tree, g sysctl.Guest, o PrepareOptions) (changes []sysctl.Change, names []string, err error) {
 	if err := CheckSteps(o.Skip); err != nil {
@@ -69,12 +70,12 @@ func Prepare(t sysctl.Tree, g sysctl.Guest, o PrepareOptions) (changes []sysctl.
 	if !g.Known() {
 		return nil, nil, nil
 	}
-	p := &plan{t: t, g: g, at: map[string]int{}}
+	p := &plan{t: t, g: g, at: map[string]int{}, by: map[string][]string{}}
 	for _, s := range Steps() {
 		if slices.Contains(o.Skip, s.Name) || !s.applies(g) {
 			continue
 		}
-		p.why, p.noted = s.Why, false
+		p.step, p.why, p.noted = s.Name, s.Why, false
 		if s.plan(p); p.err != nil {
 			return nil, nil, sysctl.Wrap(p.err, "prepare: %s", s.Name)
 		}
@@ -82,7 +83,23 @@ func Prepare(t sysctl.Tree, g sysctl.Guest, o PrepareOptions) (changes []sysctl.
 			names = append(names, s.Name)
 		}
 	}
+	if err := p.record(o.Skip, names); err != nil {
+		return nil, nil, sysctl.Wrap(err, "prepare: record")
+	}
 	return p.changes, names, nil
+}
+
+// ParsePrep reads steps that are switched off, each with a minus before its name, and returns the names. The
+// error, of kind Invalid, names every word that is wrong.
+func ParsePrep(words []string) (skip []string, err error) {
+	for _, word := range words {
+		name, ok := strings.CutPrefix(word, "-")
+		if !ok {
+			return nil, sysctl.E(sysctl.Invalid, "%q switches no step off: write a minus before its name, such as \"-console\"", word)
+		}
+		skip = append(skip, name)
+	}
+	return skip, CheckSteps(skip)
 }
 
 // plan is what the steps want changed. Only differences from the tree are noted, one change for each path: a
@@ -91,10 +108,12 @@ type plan struct {
 	t       sysctl.Tree
 	g       sysctl.Guest
 	changes []sysctl.Change
-	at      map[string]int // index in changes by path
+	at      map[string]int      // index in changes by path
+	by      map[string][]string // names of the steps that want them, by path
 	err     error
 
 	// Of the step at work.
+	step  string
 	why   string
 	noted bool
 }
@@ -176,6 +195,9 @@ func (p *plan) remove(name string) {
 func (p *plan) note(c sysctl.Change) {
 	c.Why = p.why
 	p.noted = true
+	if !slices.Contains(p.by[c.Path], p.step) {
+		p.by[c.Path] = append(p.by[c.Path], p.step)
+	}
 	if i, ok := p.at[c.Path]; ok {
 		if was := p.changes[i].Why; was != p.why {
 			c.Why = was + "; " + p.why

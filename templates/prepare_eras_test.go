@@ -162,7 +162,7 @@ func TestStepsTouchWhatTheySay(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range changes {
-				if !slices.ContainsFunc(s.Touches, func(pattern string) bool { return matches(pattern, c.Path) }) {
+				if c.Path != RecordFile && !slices.ContainsFunc(s.Touches, func(pattern string) bool { return matches(pattern, c.Path) }) {
 					t.Errorf("%s: %s touches %s, which is not among %q", name, s.Name, c.Path, s.Touches)
 				}
 			}

@@ -11,18 +11,18 @@ import (
 // identitySteps take away what must not be the same in two instances.
 func identitySteps() []Step {
 	return []Step{{
-		Name: "machine-id", Version: 1,
+		Name: "machine-id", Version: 1, Final: true,
 		Why:     "two instances must not share a machine id",
 		Touches: []string{"/etc/machine-id", "/var/lib/dbus/machine-id"},
 		applies: anyGuest, plan: machineID,
 	}, {
-		Name: "ssh-hostkeys", Version: 2,
+		Name: "ssh-hostkeys", Version: 2, Final: true,
 		Why: "two instances must not share ssh host keys: each makes its own at its first start",
 		Touches: []string{"/etc/ssh/ssh_host_*", keysUnit, keysWanted, keysScript, keysJob, keysFinit,
 			"/etc/rc[2-5].d/S01sysctl-ssh-keys", "/etc/runlevels/default/sysctl-ssh-keys"},
 		applies: makesHostKeys, plan: sshHostKeys,
 	}, {
-		Name: "random-seed", Version: 1,
+		Name: "random-seed", Version: 1, Final: true,
 		Why:     "two instances must not start from the same random seed",
 		Touches: randomSeeds(),
 		applies: anyGuest, plan: func(p *plan) {
@@ -40,7 +40,7 @@ func identitySteps() []Step {
 			}
 		},
 	}, {
-		Name: "dhcp-leases", Version: 1,
+		Name: "dhcp-leases", Version: 1, Final: true,
 		Why:     "two instances must not ask for the same address",
 		Touches: leases(),
 		applies: anyGuest, plan: func(p *plan) {

@@ -11,6 +11,7 @@ import (
 // each init. What the tree does not have is left out.
 type switchOff struct {
 	name, why string
+	raised    int // how often the step has become another: its version less 1
 
 	units    []string // of systemd: masked
 	jobs     []string // of upstart: do not start by themselves (patterns of path.Match)
@@ -27,7 +28,7 @@ type switchOff struct {
 func switchOffSteps() []Step {
 	var steps []Step
 	for _, s := range switchOffs() {
-		steps = append(steps, Step{Name: s.name, Version: 1, Why: s.why, Touches: s.paths(), applies: anyGuest, plan: s.plan})
+		steps = append(steps, Step{Name: s.name, Version: 1 + s.raised, Why: s.why, Touches: s.paths(), applies: anyGuest, plan: s.plan})
 	}
 	return steps
 }
@@ -99,11 +100,12 @@ func hardware() []switchOff {
 		programs: names("fsck"),
 		more:     noFsck, touches: []string{"/forcefsck", "/etc/sysconfig/boot"},
 	}, {
-		name: "disks-off", why: "disks, volumes, quotas and swap are the host's",
+		name: "disks-off", why: "disks, volumes, quotas and swap are the host's", raised: 1,
 		units: names("lvm2-monitor.service lvm2-lvmetad.socket lvm2-lvmetad.service lvm2-lvmpolld.socket mdmonitor.service mdadm.service dm-event.socket " +
 			"dm-event.service dmraid-activation.service multipathd.service multipathd.socket iscsi.service iscsid.service " +
 			"iscsid.socket open-iscsi.service blk-availability.service smartd.service smartmontools.service quotaon.service systemd-quotacheck.service " +
-			"cryptdisks.service cryptdisks-early.service"),
+			"cryptdisks.service cryptdisks-early.service fstrim.timer e2scrub_all.timer e2scrub_reap.service mdcheck_start.timer mdcheck_continue.timer " +
+			"mdmonitor-oneshot.timer raid-check.timer"),
 		jobs: names("mdadm lvm2 lvm2-monitor cryptdisks* multipath-tools* smartd"),
 		scripts: names("lvm lvm2 lvm2-monitor lvm2-lvmetad blk-availability mdadm mdadm-raid mdmonitor mdmpd multipathd multipath-tools multipath-tools-boot " +
 			"dmraid cryptdisks cryptdisks-early quota quotarpc iscsi iscsid open-iscsi smartd smartmontools umountfs umountroot swap " +
@@ -150,6 +152,10 @@ func services() []switchOff {
 			"proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount"),
 		scripts: names("mountoverflowtmp mountdebugfs"),
 		more:    virtualMounts, touches: []string{"/lib/init/fstab"},
+	}, {
+		name: "firstboot-off", why: "it asks for what is known, on the console, and the boot waits for answers",
+		units: names("systemd-firstboot.service systemd-homed-firstboot.service firstboot-text.service firstboot-graphical.service initial-setup.service " +
+			"initial-setup-text.service initial-setup-graphical.service jeos-firstboot.service YaST2-Firstboot.service"),
 	}, {
 		name: "network-wait-off", why: "it waits two minutes for links that it does not manage",
 		units: names("systemd-networkd-wait-online.service"),

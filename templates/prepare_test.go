@@ -142,3 +142,15 @@ func TestStepsAreNamed(t *testing.T) {
 		seen[s.Name] = true
 	}
 }
+
+// What would ask on the console, or look after disks, does not start, but for what the administrator wrote himself.
+func TestNothingAsksAtFirstBoot(t *testing.T) {
+	for _, unit := range strings.Fields("systemd-firstboot.service initial-setup.service jeos-firstboot.service fstrim.timer e2scrub_reap.service raid-check.timer") {
+		tree := treetest.New(map[string]string{"/usr/lib/systemd/system/" + unit: "[Unit]\n", "/usr/lib/systemd/system/fstrim.service": "[Unit]\n"})
+		prepared(t, tree, sysctl.Guest{Family: "rhel", ID: "centos", Version: "9", Init: "systemd", InitVersion: "252"})
+		files := tree.Files()
+		if files["/etc/systemd/system/"+unit] != "-> /dev/null" || files["/etc/systemd/system/fstrim.service"] != "" {
+			t.Errorf("%s: %v", unit, files)
+		}
+	}
+}

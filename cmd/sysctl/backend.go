@@ -16,10 +16,13 @@ type backend interface {
 
 	Templates(ctx context.Context) ([]sysctl.Template, error)
 	Template(ctx context.Context, name string) (sysctl.Template, []byte, error)
+	TemplateSteps(ctx context.Context, name string) ([]sysctl.PrepStep, error)
 	ValidateTemplate(ctx context.Context, path string) error
 
 	Networks(ctx context.Context) ([]sysctl.Network, error)
 	Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error)
+
+	RenderNetwork(ctx context.Context, o manager.RenderOptions) (manager.Rendering, error)
 
 	Check(ctx context.Context) ([]sysctl.Fact, error)
 	Autostart(ctx context.Context, p sysctl.Progress) ([]manager.AutostartResult, error)
@@ -47,6 +50,8 @@ type instanceVerbs interface {
 type imageVerbs interface {
 	Images(ctx context.Context) ([]sysctl.Image, error)
 	Image(ctx context.Context, ref string) (sysctl.Image, error)
+	ImageSteps(ctx context.Context, ref string) ([]sysctl.PrepStep, error)
+	Detect(ctx context.Context, o manager.DetectOptions) (manager.Detection, error)
 	ImportImage(ctx context.Context, o manager.ImportOptions) (sysctl.Image, error)
 	ExportImage(ctx context.Context, ref string, w io.Writer) error
 	DeleteImage(ctx context.Context, ref string) error

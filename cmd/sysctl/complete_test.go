@@ -72,7 +72,7 @@ func TestCompletion(t *testing.T) {
 		"profile|create|p|-c|devices.d.type=nic|-c|devices.d.mt": "devices.d.mtu=",
 		"completion|":                       "bash fish zsh",
 		"console|run1|--escape|":            "ctrl-a ctrl-b ctrl-t",
-		"help|image|":                       "delete export import info list",
+		"help|image|":                       "delete detect export import info list",
 		"stop|--timeout|":                   "",
 		"-n|kernel.ostyp":                   "kernel.ostype",
 		"-w|net.ipv4.ip_forward=1|kernel.h": kernelWords(t, "h"),

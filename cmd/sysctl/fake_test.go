@@ -355,8 +355,18 @@ func (f *fake) Image(_ context.Context, ref string) (sysctl.Image, error) {
 	return sysctl.Image{}, sysctl.E(sysctl.NotFound, "image %s: no such image", ref).WithHint("sysctl image list")
 }
 
+func (f *fake) Detect(_ context.Context, o manager.DetectOptions) (manager.Detection, error) {
+	f.note("detect", []any{o.Path, o.MaxSize})
+	if o.Path == "empty" {
+		return manager.Detection{Guest: sysctl.Guest{Evidence: []string{"/sbin/init: is not there"}}}, nil
+	}
+	g := picture("x").Guest
+	g.Evidence = []string{"/etc/os-release: ID=debian VERSION_ID=12"}
+	return manager.Detection{Guest: g, Known: true}, nil
+}
+
 func (f *fake) ImportImage(_ context.Context, o manager.ImportOptions) (sysctl.Image, error) {
-	f.note("import", []any{o.Path, o.Alias, o.MaxSize})
+	f.note("import", []any{o.Path, o.Alias, o.MaxSize, o.Prep})
 	i := picture(o.Alias)
 	f.Pictures = append(f.Pictures, i)
 	return i, nil
@@ -432,6 +442,33 @@ func (f *fake) DeleteProfile(_ context.Context, name string) error {
 	}
 	delete(f.Pieces, name)
 	return nil
+}
+
+func (f *fake) TemplateSteps(ctx context.Context, name string) ([]sysctl.PrepStep, error) {
+	_, _, err := f.Template(ctx, name)
+	return []sysctl.PrepStep{{Name: "console", Version: 1, Why: "a container has a console and no virtual terminals", Touches: []string{"/etc/inittab"}},
+		{Name: "udev-off", Version: 2, Why: "devices are the host's business"}}, err
+}
+
+func (f *fake) ImageSteps(ctx context.Context, ref string) ([]sysctl.PrepStep, error) {
+	_, err := f.Image(ctx, ref)
+	return []sysctl.PrepStep{{Name: "console", Version: 1, State: sysctl.PrepDone}, {Name: "machine-id", Version: 1, State: sysctl.PrepDone},
+		{Name: "udev-off", Version: 2, State: sysctl.PrepSkipped}, {Name: "mtab-link", Version: 1, State: sysctl.PrepNothing}}, err
+}
+
+func (f *fake) RenderNetwork(_ context.Context, o manager.RenderOptions) (manager.Rendering, error) {
+	f.note("render", o)
+	r := manager.Rendering{Guest: picture("x").Guest, Changes: []manager.FileChange{}}
+	switch {
+	case o.Image == "nobody":
+		return r, sysctl.E(sysctl.NotFound, "image %s: no such image", o.Image).WithHint("sysctl image list")
+	case o.Image != "":
+		r.Reason = "the system in it is not known"
+	case o.Name == "web1":
+		r.Changes = []manager.FileChange{{Path: "/etc/hostname", Why: "hostname", Before: &manager.FileState{Mode: "0644", Content: "old\n"},
+			After: &manager.FileState{Mode: "0644", Content: "web1\n"}}}
+	}
+	return r, nil
 }
 
 func (f *fake) Networks(context.Context) ([]sysctl.Network, error) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +26,7 @@ func (a *app) imageCmd() *cobra.Command {
 beginning of its id.`,
 		Example: "  sysctl image list",
 	}
-	return a.noun(cmd, a.imageListCmd(), a.imageInfoCmd(), a.imageImportCmd(), a.imageExportCmd(), a.imageDeleteCmd())
+	return a.noun(cmd, a.imageListCmd(), a.imageInfoCmd(), a.imageDetectCmd(), a.imageImportCmd(), a.imageExportCmd(), a.imageDeleteCmd())
 }
 
 func (a *app) imageListCmd() *cobra.Command {
@@ -63,7 +64,7 @@ func (a *app) imageInfoCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "info IMAGE",
 		Short:             "show an image",
-		Long:              "Shows an image: where it came from, its layers, and what is known of the system in it and by which evidence.",
+		Long:              "Shows an image: where it came from, its layers, how it was prepared for life in a container, and what is known of the\nsystem in it and by which evidence.",
 		Example:           "  sysctl image info debian12",
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.imageRefs()),
@@ -75,16 +76,17 @@ func (a *app) imageInfoCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g := i.Guest
-			rows := pairs("alias", strings.Join(i.Aliases, ", "), "id", i.ID, "description", i.Description,
-				"architecture", i.Arch, "template", i.Template, "source", i.Source, "size", bytesText(i.Size),
-				"created", timeText(i.Created), "layers", strconv.Itoa(len(i.Layers)), "system", g.Name,
-				"init", spaced(g.Init, g.InitVersion), "libc", spaced(g.Libc, g.LibcVersion),
-				"network files", spaced(g.Renderer, g.Dialect), "packages", g.Packages)
-			for _, e := range g.Evidence {
-				rows = append(rows, []string{"evidence", e})
+			steps, err := b.ImageSteps(ctx, args[0])
+			if err != nil {
+				return err
 			}
-			return a.print(*out, view{rows: rows, value: i})
+			rows := pairs("alias", strings.Join(i.Aliases, ", "), "id", i.ID, "description", i.Description, "template", i.Template,
+				"source", i.Source, "size", bytesText(i.Size), "created", timeText(i.Created), "layers", strconv.Itoa(len(i.Layers)))
+			rows = slices.Concat(rows, stepRows(steps), guestRows(i.Guest, "unknown"))
+			return a.print(*out, view{rows: rows, value: struct {
+				sysctl.Image
+				Preparation []sysctl.PrepStep `json:"preparation"`
+			}{i, orEmpty(steps)}})
 		})
 	}
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound}})
@@ -97,14 +99,19 @@ func (a *app) imageImportCmd() *cobra.Command {
 		Short: "make an image from a tarball or a directory",
 		Long: `Makes an image from the root filesystem in a tarball (plain, gz, xz, zst or bz2) or a directory. The system in it is
 detected. Members that lead out of the tree, or more of them than --max-size has room for, are refused, and then
-nothing of the import is left. An alias that another image has moves to the new one.`,
+nothing of the import is left. An alias that another image has moves to the new one.
+
+A system that is known is prepared for life in a container ("sysctl template show TEMPLATE --steps" says how). --prep
+switches steps off, each with a minus before its name.`,
 		Example: `  sysctl image import rootfs.tar.gz --alias mybox
-  sysctl image import /srv/oldroot --alias oldroot`,
+  sysctl image import /srv/oldroot --alias oldroot --prep=-ssh-hostkeys,-machine-id`,
 		Args: takes(1, 1),
 	}
 	cmd.Flags().StringVar(&o.Alias, "alias", "", "`NAME` of the image")
 	cmd.Flags().Var((*size)(&o.MaxSize), "max-size", "how large the unpacked tree may be: bytes, or with a unit (20GiB)")
+	cmd.Flags().StringVar(&o.Prep, "prep", "", "switch preparation steps off: `-STEP[,-STEP...]`")
 	mustComplete(cmd, "alias", nothing)
+	mustComplete(cmd, "prep", nothing)
 	mustComplete(cmd, "max-size", nothing)
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -17,7 +17,7 @@ func (a *app) networkCmd() *cobra.Command {
 		Long:    "A network is a bridge on this host that instances are connected to, with its addresses and NAT.",
 		Example: "  sysctl network list",
 	}
-	return a.noun(cmd, a.networkListCmd(), a.networkShowCmd())
+	return a.noun(cmd, a.networkListCmd(), a.networkShowCmd(), a.networkRenderCmd())
 }
 
 func (a *app) networkListCmd() *cobra.Command {

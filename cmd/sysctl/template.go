@@ -49,19 +49,35 @@ func (a *app) templateListCmd() *cobra.Command {
 }
 
 func (a *app) templateShowCmd() *cobra.Command {
-	var recipe bool
+	var recipe, steps bool
 	cmd := &cobra.Command{
 		Use:   "show TEMPLATE",
 		Short: "show a template and its recipe",
-		Long:  "Shows a template and its recipe. With --recipe the recipe's file is printed as it is, to begin one's own with.",
+		Long: `Shows a template and its recipe. With --recipe the recipe's file is printed as it is, to begin one's own with. With
+--steps the steps are listed by which its guest is prepared for life in a container, why, and what they may change.
+The config key guest.prep switches steps off for an instance, and image import --prep for an image.`,
 		Example: `  sysctl template show debian12
+  sysctl template show debian12 --steps
   sysctl template show debian12 --recipe > mydebian.yaml`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.templateNames()),
 	}
 	cmd.Flags().BoolVar(&recipe, "recipe", false, "print only the recipe's file")
+	cmd.Flags().BoolVar(&steps, "steps", false, "list the steps of preparation")
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if steps && recipe {
+			return usageError(cmd, "--steps contradicts --recipe")
+		}
+		if steps {
+			return a.with(cmd, func(ctx context.Context, b backend) error {
+				list, err := b.TemplateSteps(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return a.print(*out, stepsView(list))
+			})
+		}
 		return a.with(cmd, func(ctx context.Context, b backend) error {
 			t, yaml, err := b.Template(ctx, args[0])
 			switch {

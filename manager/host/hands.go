@@ -35,6 +35,10 @@ func (s storageOf) OpenLayers(ctx context.Context, layers []string) (manager.Ope
 	return opened(s.Store.OpenLayers(ctx, layers))
 }
 
+func (s storageOf) OpenDir(path string) (manager.OpenedTree, error) {
+	return opened(storage.OpenDir(path))
+}
+
 func (s storageOf) OpenProcess(p sysctl.Process) (manager.OpenedTree, error) {
 	return opened(storage.ProcTree(p.PID))
 }
@@ -86,6 +90,7 @@ type guests struct{}
 
 // Detect is the OS by templates and the network renderer by netconfig/guest.
 func (guests) Detect(t sysctl.Tree) (sysctl.Guest, error) {
+	before := guests{}.Fingerprint(t) // what changes meanwhile is found next time
 	g, err := templates.Detect(t)
 	if err != nil {
 		return g, err
@@ -93,13 +98,27 @@ func (guests) Detect(t sysctl.Tree) (sysctl.Guest, error) {
 	var evidence []string
 	g.Renderer, g.Dialect, evidence = guest.Probe(t)
 	g.Evidence = append(g.Evidence, evidence...)
+	g.Fingerprint = before
 	return g, nil
 }
 
-func (guests) Prepare(t sysctl.Tree, g sysctl.Guest) ([]sysctl.Change, error) {
-	changes, _, err := templates.Prepare(t, g, templates.PrepareOptions{})
+// Fingerprint is of everything that Detect looks at.
+func (guests) Fingerprint(t sysctl.Tree) string {
+	return sysctl.Fingerprint(t, append(templates.Watched(), guest.Watched(t)...))
+}
+
+func (guests) CheckSteps(names []string) error { return templates.CheckSteps(names) }
+
+func (guests) Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error) {
+	changes, _, err := templates.Prepare(t, g, templates.PrepareOptions{Skip: skip})
 	return changes, err
 }
+
+func (guests) Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error) {
+	return templates.Restore(t, names)
+}
+
+func (guests) Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error) { return templates.Prepared(t) }
 
 func (guests) Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
 	return guest.Render(t, g, n)
@@ -122,6 +141,14 @@ func (catalogue) Find(ref string) (sysctl.Template, []byte, error) {
 		return sysctl.Template{}, nil, err
 	}
 	return c.Find(ref)
+}
+
+func (catalogue) Steps(ref string) ([]sysctl.PrepStep, error) {
+	c, err := templates.Load(templateDir)
+	if err != nil {
+		return nil, err
+	}
+	return c.Steps(ref)
 }
 
 func (catalogue) Validate(path string) error {

@@ -75,6 +75,9 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	if len(b.NICs) == 0 {
 		r.add("lxc.net.0.type", "empty")
 	}
+	if setsIPv6(b.NICs) {
+		r.add("lxc.hook.pre-mount", finalAtOnce)
+	}
 	for _, k := range sortedKeys(b.Environment) {
 		r.add("lxc.environment", k+"="+b.Environment[k])
 	}
@@ -169,6 +172,25 @@ func (r *rendering) nic(i int, n sysctl.BootNIC) {
 	if n.Gateway6.IsValid() {
 		r.add(k+"ipv6.gateway", n.Gateway6.String())
 	}
+}
+
+// finalAtOnce has IPv6 addresses usable when init begins, and not after the second or two in which the kernel looks for
+// somebody else who has them: they are claimed. liblxc has no word for that, and sets lxc.sysctl.* only after the
+// network. Its pre-mount hook comes before, in the guest's namespaces but for the mounts, with /proc/sys/net of
+// the guest's network. The interface may be there already, under another name, or come later. The
+// exit status is always 0: where /proc/sys is read-only the addresses are as they would be without.
+const finalAtOnce = `/bin/sh -c 'for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >"$f"; done 2>/dev/null; exit 0'`
+
+// setsIPv6 reports whether the runtime gives some interface an IPv6 address.
+func setsIPv6(nics []sysctl.BootNIC) bool {
+	for _, n := range nics {
+		for _, a := range n.Addresses {
+			if a.Addr().Is6() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // broadcast is the second word of an address: the one liblxc 5.0 computes by itself lacks the network's bits

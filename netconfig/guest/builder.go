@@ -31,7 +31,27 @@ func (b *builder) done(g sysctl.Guest) ([]sysctl.Change, error) {
 	case len(b.cannot) > 0:
 		return nil, sysctl.E(sysctl.Unsupported, "render network for %s: %s", strings.TrimSpace(g.Renderer+" "+g.Dialect), strings.Join(b.cannot, "; "))
 	}
+	b.changes = slices.DeleteFunc(b.changes, func(c sysctl.Change) bool {
+		name, _ := strings.CutSuffix(c.Path, aside) // what is not touched is not moved aside either
+		return b.kept(name)
+	})
 	return b.changes, nil
+}
+
+// keepLine is the line by which a user says in a file that it is his.
+const keepLine = "# sysctl: keep"
+
+// kept reports whether a path is the user's, by his word or by a line in the file.
+func (b *builder) kept(name string) bool {
+	if slices.Contains(b.network.Keep, name) {
+		return true
+	}
+	fi, err := b.tree.Lstat(name)
+	if err != nil || !fi.Mode().IsRegular() {
+		return false
+	}
+	data, err := b.tree.ReadFile(name)
+	return err == nil && slices.ContainsFunc(splitLines(string(data)), func(line string) bool { return strings.TrimSpace(line) == keepLine })
 }
 
 // cannotSay notes that the guest's renderer has no words for something.

@@ -153,6 +153,7 @@ var systems = map[string]system{
 	}},
 	"connman": {sysctl.Guest{Family: "debian", ID: "debian", Init: "systemd", InitVersion: "252"}, map[string]string{
 		"/etc/systemd/system/multi-user.target.wants/connman.service": "-> x",
+		"/etc/connman/main.conf": "[General]\nNetworkInterfaceBlacklist = virbr,wlan9\n",
 	}},
 }
 

@@ -59,9 +59,8 @@ func probeEnabled(t sysctl.Tree) (renderer, dialect, found string) {
 	if nm != "" {
 		return NetworkManager, "", nm
 	}
-	const connman = "connman.service"
-	if enabled(t, connman) {
-		return None, "", systemUnits + ": " + connman + " is enabled, whose files are not written"
+	if enabled(t, connmanUnit) {
+		return None, "", systemUnits + ": " + connmanUnit + " is enabled, which has no file for addresses"
 	}
 	return "", "", ""
 }

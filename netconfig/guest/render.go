@@ -29,7 +29,8 @@ const (
 // written, and no interfaces. Without resolvers in n, the guest's stay as they are.
 //
 // Files and blocks of interfaces that are not in n any more are removed, as are those for another
-// renderer than the guest's present one; foreign files that were in the way are put back. It fails
+// renderer than the guest's present one; foreign files that were in the way are put back. Files that are
+// the user's (n.Keep, or a line "# sysctl: keep" in the file) stay as they are whatever is in them. It fails
 // with Invalid, for all bad fields at once, where n cannot be said in configuration files, and with
 // Unsupported, naming everything at once, where the guest's renderer cannot say it.
 func Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
@@ -70,8 +71,9 @@ func Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Chan
 }
 
 // none says what the runtime, which sets addresses and gateways from outside, cannot. What routers
-// advertise, the kernel listens to by itself.
+// advertise, the kernel listens to by itself. Who would take the addresses off again is told not to.
 func (b *builder) none(_ sysctl.Guest, n sysctl.GuestNetwork, _ resolver) {
+	b.connman(n)
 	for i, nic := range n.NICs {
 		v4, v6 := families(n, i)
 		for _, f := range []family{v4, v6} {

@@ -1,0 +1,250 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/internal/needs"
+	"github.com/sysctl-os/sysctl/netconfig/guest"
+	"github.com/sysctl-os/sysctl/storage"
+	"golang.org/x/sys/unix"
+)
+
+// Oracles: the guests' own programs read what is rendered, in a network namespace of the test's, and what they make of it
+// is compared with the model.
+
+// oracleNetwork has what distinguishes the programs: several addresses of both families, gateways in the subnet,
+// link-local and outside of it, routes with and without next hops and metrics, MTUs, and an interface without addresses.
+func oracleNetwork() sysctl.GuestNetwork {
+	a, p := netip.MustParseAddr, netip.MustParsePrefix
+	return sysctl.GuestNetwork{
+		Hostname: "web1", DNS: []netip.Addr{a("192.0.2.53")}, Search: []string{"example.org"},
+		NICs: []sysctl.GuestNIC{
+			{Name: "eth0", MTU: 1450, Addresses: []netip.Prefix{p("10.0.0.5/24"), p("fd00::5/64"), p("10.1.1.5/16"), p("fd00:1::6/64")},
+				Gateway4: a("10.0.0.1"), Gateway6: a("fe80::1")},
+			{Name: "eth1", Addresses: []netip.Prefix{p("203.0.113.7/32"), p("2001:db8::7/128")}, Gateway4: a("169.254.0.1"), Gateway6: a("2001:db8:ffff::1")},
+			{Name: "eth2", MTU: 1280, Addresses: []netip.Prefix{p("fd00:2::2/64")},
+				Routes: []sysctl.Route{{Destination: p("2001:db8:1::/48"), Via: a("fd00:2::9")}}},
+			{Name: "eth3", Addresses: []netip.Prefix{p("172.16.0.2/24"), p("172.16.9.2/24")}, Routes: []sysctl.Route{
+				{Destination: p("192.0.2.0/24"), Via: a("172.16.0.9"), Metric: 50}, {Destination: p("198.51.100.0/24")}}},
+			{Name: "eth4", MTU: 9000},
+		},
+	}
+}
+
+// lab is a tree with the network and mounts of its own in which its programs run.
+type lab struct {
+	t    *testing.T
+	dir  string
+	tree *storage.Tree
+}
+
+// newLab moves the test's thread into namespaces of its own, for good: the thread ends with the test.
+func newLab(t *testing.T, tree *storage.Tree) *lab {
+	t.Helper()
+	needs.Root(t)
+	needs.Program(t, "ip")
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(tree.Root().Fd())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{t: t, dir: dir, tree: tree}
+	l.must(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	for at, kind := range map[string]string{"proc": "proc", "run": "tmpfs", "dev": "tmpfs"} {
+		l.must(os.MkdirAll(filepath.Join(dir, at), 0o755))
+		l.must(unix.Mount(kind, filepath.Join(dir, at), kind, 0, ""))
+		t.Cleanup(func() { // before the directory is removed
+			if err := unix.Unmount(filepath.Join(dir, at), unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for name, minor := range map[string]uint32{"null": 3, "zero": 5, "random": 8, "urandom": 9} {
+		l.must(unix.Mknod(filepath.Join(dir, "dev", name), unix.S_IFCHR|0o666, int(unix.Mkdev(1, minor))))
+	}
+	for i := range oracleNetwork().NICs {
+		l.ip(fmt.Sprintf("link add eth%d mtu 9000 type veth peer name far%d mtu 9000", i, i))
+		l.ip(fmt.Sprintf("link set eth%d mtu 1500", i))
+		l.ip(fmt.Sprintf("link set far%d up", i))
+	}
+	return l
+}
+
+func (l *lab) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// ip runs the host's ip program in the lab's network.
+func (l *lab) ip(args string) []byte {
+	l.t.Helper()
+	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("ip %s: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// command is a program of the tree's.
+func (l *lab) command(ctx context.Context, argv ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "container=lxc"}
+	cmd.SysProcAttr = &unix.SysProcAttr{Chroot: l.dir, Pdeathsig: unix.SIGKILL}
+	return cmd
+}
+
+func (l *lab) run(argv ...string) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	defer cancel()
+	if out, err := l.command(ctx, argv...).CombinedOutput(); err != nil {
+		l.t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+}
+
+// render writes n for a renderer into the tree.
+func (l *lab) render(renderer, dialect string, n sysctl.GuestNetwork) {
+	l.t.Helper()
+	g, err := guests{}.Detect(l.tree)
+	l.must(err)
+	g.Renderer, g.Dialect = renderer, dialect
+	changes, err := guest.Render(l.tree, g, n)
+	l.must(err)
+	l.must(sysctl.Apply(l.tree, changes))
+}
+
+// found is what is set in the lab, a line each, sorted; want is the same of a model.
+func (l *lab) found() []string {
+	var links []struct {
+		Name      string `json:"ifname"`
+		MTU       int
+		Addresses []struct {
+			Local, Scope string
+			Length       int `json:"prefixlen"`
+		} `json:"addr_info"`
+	}
+	l.must(json.Unmarshal(l.ip("-j addr show"), &links))
+	var out []string
+	for _, link := range links {
+		if !strings.HasPrefix(link.Name, "eth") {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s mtu %d", link.Name, link.MTU))
+		for _, a := range link.Addresses {
+			if a.Scope == "global" {
+				out = append(out, fmt.Sprintf("%s address %s/%d", link.Name, a.Local, a.Length))
+			}
+		}
+	}
+	for _, family := range []string{"-4", "-6"} {
+		var routes []struct {
+			To, Dst, Gateway, Dev, Protocol, Type string
+			Metric                                int
+		}
+		l.must(json.Unmarshal(l.ip("-j "+family+" route show table main"), &routes))
+		for _, r := range routes {
+			if r.Protocol == "kernel" || !strings.HasPrefix(r.Dev, "eth") || r.Gateway == "" && r.Dst != "198.51.100.0/24" {
+				continue // of addresses, and the way to a gateway
+			}
+			out = append(out, fmt.Sprintf("%s route %s via %s", r.Dev, r.Dst, r.Gateway))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func wanted(n sysctl.GuestNetwork) []string {
+	var out []string
+	for _, nic := range n.NICs {
+		mtu := nic.MTU
+		if mtu == 0 {
+			mtu = 1500
+		}
+		out = append(out, fmt.Sprintf("%s mtu %d", nic.Name, mtu))
+		for _, a := range nic.Addresses {
+			out = append(out, fmt.Sprintf("%s address %s", nic.Name, a))
+		}
+		for _, gateway := range []netip.Addr{nic.Gateway4, nic.Gateway6} {
+			if gateway.IsValid() {
+				out = append(out, fmt.Sprintf("%s route default via %s", nic.Name, gateway))
+			}
+		}
+		for _, r := range nic.Routes {
+			via := ""
+			if r.Via.IsValid() {
+				via = r.Via.String()
+			}
+			out = append(out, fmt.Sprintf("%s route %s via %s", nic.Name, r.Destination, via))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// compare waits until what is set is what was meant, and says the difference where that does not come.
+func (l *lab) compare(n sysctl.GuestNetwork, patience time.Duration, log *bytes.Buffer) {
+	l.t.Helper()
+	want := wanted(n)
+	end := time.Now().Add(patience)
+	for {
+		got := l.found()
+		if slices.Equal(got, want) {
+			break
+		}
+		if time.Now().After(end) {
+			for _, line := range got {
+				if !slices.Contains(want, line) {
+					l.t.Errorf("is set, and not meant: %s", line)
+				}
+			}
+			for _, line := range want {
+				if !slices.Contains(got, line) {
+					l.t.Errorf("is not set: %s", line)
+				}
+			}
+			l.t.Fatalf("%s\n%s", l.ip("route show"), log)
+		}
+		// Every change of the network is an event: the next one, or a second.
+		ctx, cancel := context.WithTimeout(l.t.Context(), time.Second)
+		monitor := exec.CommandContext(ctx, "sh", "-c", "ip monitor address route link | head -n1")
+		_ = monitor.Run() // that it ended is all
+		cancel()
+	}
+	data, err := l.tree.ReadFile("/etc/resolv.conf")
+	if err != nil || !strings.Contains(string(data), "nameserver 192.0.2.53\n") || !strings.Contains(string(data), "search example.org\n") {
+		l.t.Errorf("resolv.conf: %q, %v", data, err)
+	}
+}
+
+// busybox from 2013 to 2024.
+func TestOracleBusybox(t *testing.T) {
+	for _, file := range []string{"alpine-2.6-amd64", "alpine-3.6-amd64", "alpine-3.20-amd64", "alpine-3.20-i386"} {
+		t.Run(file, func(t *testing.T) {
+			l := newLab(t, realTree(t, "rootfs/"+file+".tar.gz"))
+			l.render(guest.Ifupdown, "busybox", oracleNetwork())
+			l.run("/bin/busybox", "ifup", "-a")
+			l.compare(oracleNetwork(), 0, &bytes.Buffer{})
+			l.run("/bin/busybox", "ifdown", "-a")
+		})
+	}
+}
