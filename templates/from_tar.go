@@ -67,6 +67,15 @@ func (b *build) elsewhere(at string) string {
 	return m
 }
 
+// openDirectory looks at all of a directory on this machine.
+func (b *build) openDirectory(ctx context.Context, s recipeSource) (opened, error) {
+	sum := sha256.New()
+	if err := Pack(ctx, s.Path, sum); err != nil {
+		return opened{}, err
+	}
+	return opened{hex.EncodeToString(sum.Sum(nil)), func(ctx context.Context) (string, error) { return b.directory(ctx, s) }}, nil
+}
+
 // directory makes the tree a copy of a directory on this machine.
 func (b *build) directory(ctx context.Context, s recipeSource) (string, error) {
 	if _, err := CopyTree(ctx, s.Path, b.dir, b.unpackOptions()); err != nil {

@@ -17,6 +17,8 @@ type backend interface {
 	Templates(ctx context.Context) ([]sysctl.Template, error)
 	Template(ctx context.Context, name string) (sysctl.Template, []byte, error)
 	ValidateTemplate(ctx context.Context, path string) error
+	BuildTemplate(ctx context.Context, o manager.BuildOptions) (manager.Build, error)
+	TemplateSchema() []byte
 
 	Networks(ctx context.Context) ([]sysctl.Network, error)
 	Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error)
@@ -47,6 +49,8 @@ type instanceVerbs interface {
 type imageVerbs interface {
 	Images(ctx context.Context) ([]sysctl.Image, error)
 	Image(ctx context.Context, ref string) (sysctl.Image, error)
+	PullImage(ctx context.Context, o manager.PullOptions) (manager.Build, error)
+	PullRemotes() []string
 	ImportImage(ctx context.Context, o manager.ImportOptions) (sysctl.Image, error)
 	ExportImage(ctx context.Context, ref string, w io.Writer) error
 	DeleteImage(ctx context.Context, ref string) error

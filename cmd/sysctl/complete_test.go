@@ -58,7 +58,7 @@ func TestCompletion(t *testing.T) {
 		"config|set|run1|user":              "user.",
 		"completion|":                       "bash fish zsh",
 		"console|run1|--escape|":            "ctrl-a ctrl-b ctrl-t",
-		"help|image|":                       "delete export import info list",
+		"help|image|":                       "delete export import info list pull",
 		"stop|--timeout|":                   "",
 		"-n|kernel.ostyp":                   "kernel.ostype",
 		"-w|net.ipv4.ip_forward=1|kernel.h": kernelWords(t, "h"),

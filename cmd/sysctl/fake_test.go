@@ -144,7 +144,7 @@ func (f *fake) Create(ctx context.Context, o manager.CreateOptions) (manager.Pla
 	}
 	o.Progress.Report("make", 1, 2)
 	p := o.Progress
-	o.Progress = nil
+	o.Progress, o.Note = nil, nil
 	if o.Name == "" {
 		o.Name = sysctl.Generated(o.Source, 1)
 	}
@@ -152,6 +152,7 @@ func (f *fake) Create(ctx context.Context, o manager.CreateOptions) (manager.Pla
 	f.note(verb, struct {
 		manager.CreateOptions
 		Progress any `json:",omitempty"`
+		Note     any `json:",omitempty"`
 	}{CreateOptions: o})
 	var err error
 	switch {
@@ -378,7 +379,7 @@ func (f *fake) DeleteImage(ctx context.Context, ref string) error {
 
 func (f *fake) Templates(context.Context) ([]sysctl.Template, error) {
 	return []sysctl.Template{{Name: "debian12", Aliases: []string{"bookworm"}, Description: "Debian 12", Family: "debian",
-		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Origin: "built-in"}}, nil
+		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Tried: true, Origin: "built-in", Variables: map[string]string{"suite": "bookworm"}}}, nil
 }
 
 func (f *fake) Template(ctx context.Context, name string) (sysctl.Template, []byte, error) {
@@ -396,6 +397,29 @@ func (f *fake) ValidateTemplate(_ context.Context, path string) error {
 	}
 	return nil
 }
+
+func (f *fake) BuildTemplate(ctx context.Context, o manager.BuildOptions) (manager.Build, error) {
+	f.note("build", []any{o.Template, o.Set, o.Mirror, o.Offline, o.Rebuild})
+	if _, _, err := f.Template(ctx, o.Template); err != nil && o.Template == "nobody" {
+		return manager.Build{}, err
+	}
+	if o.Note != nil && o.Mirror != "" {
+		o.Note("bootstrap bookworm does not work, trying oci x: no answer")
+	}
+	return manager.Build{Image: picture(o.Template), Cached: !o.Rebuild}, nil
+}
+
+func (f *fake) TemplateSchema() []byte { return []byte("{}\n") }
+
+func (f *fake) PullImage(_ context.Context, o manager.PullOptions) (manager.Build, error) {
+	f.note("pull", []any{o.Ref, o.Alias, o.Offline})
+	if strings.HasPrefix(o.Ref, "nowhere:") {
+		return manager.Build{}, sysctl.E(sysctl.NotFound, "pull %s: there is no remote", o.Ref)
+	}
+	return manager.Build{Image: picture("pulled")}, nil
+}
+
+func (f *fake) PullRemotes() []string { return []string{"docker", "images", "oci"} }
 
 func (f *fake) Profiles(context.Context) ([]sysctl.Profile, error) {
 	return slices.SortedFunc(maps.Values(f.Pieces), func(a, b sysctl.Profile) int { return strings.Compare(a.Name, b.Name) }), nil
