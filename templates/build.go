@@ -149,7 +149,7 @@ func (b *build) firstThatWorks(ctx context.Context) (Built, error) {
 		}
 		if len(tried) > 0 {
 			last := tried[len(tried)-1]
-			b.say("%s does not work, trying %s: %v", last.source, s.name(), last.err)
+			b.say("%s does not work, trying %s: %s", last.source, s.name(), strings.TrimPrefix(last.err.Error(), last.source+": "))
 			if err := clearDir(b.dir); err != nil {
 				return Built{}, err
 			}

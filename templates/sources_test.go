@@ -100,7 +100,7 @@ func TestBuildTar(t *testing.T) {
 		{"not there", source(s.URL+"/none.tgz", data), sysctl.Unavailable, "404"},
 		{"other content", source(s.URL+"/r.tgz", hostile), sysctl.Unavailable, "wrong content"},
 		{"other content here", source(at, hostile), sysctl.Invalid, "wrong content"},
-		{"no file", source(at+"x", hostile), sysctl.Internal, "no such file"},
+		{"no file", source(at+"x", hostile), sysctl.NotFound, "no such file"},
 		{"hostile", source(s.URL+"/hostile.tar", hostile), sysctl.Invalid, "leads out of the tree"},
 		{"no init", source(s.URL+"/noinit.tar", archive(t, system()...)), sysctl.Unsupported, "there is no init in it"},
 		{"no source for us", "type: dir, path: /x, arch: [" + map[bool]string{true: "arm64", false: "amd64"}[hostArch() == "amd64"] + "]", sysctl.Unsupported, "no source is for " + hostArch()},
@@ -231,7 +231,7 @@ func TestVariables(t *testing.T) {
 		set  map[string]string
 		want string
 	}{
-		{nil, "tree: has no value: --set tree=VALUE"},
+		{nil, "tree: has no value: sysctl template build mine --set tree=VALUE"},
 		{map[string]string{"tree": "relative"}, `source[0].path: "relative" is not a clean absolute path`},
 		{map[string]string{"tree": from, "tee": "x"}, "tee: is no variable of template mine: other, tree"},
 		{map[string]string{"tree": from, "other": ""}, "other: has no value"},

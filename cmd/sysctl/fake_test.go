@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -29,6 +30,8 @@ type fake struct {
 	Pieces    map[string]sysctl.Profile `json:"profiles"`
 	Facts     []sysctl.Fact             `json:"facts"`
 	Last      string                    `json:"last"` // the last request that has no other effect, as JSON
+
+	broken bool // two of its recipes are
 
 	exec func(manager.ExecOptions) (int, error) // nil: a few commands of its own
 }
@@ -392,6 +395,9 @@ func (f *fake) Template(ctx context.Context, name string) (sysctl.Template, []by
 
 func (f *fake) ValidateTemplate(_ context.Context, path string) error {
 	f.note("validate", path)
+	if f.broken {
+		return errors.Join(sysctl.Wrap(sysctl.FieldErrors{{Field: "a", Msg: "x"}, {Field: "b", Msg: "y"}}, "one.yaml"), sysctl.E(sysctl.Invalid, "two.yaml:1: z"))
+	}
 	if strings.HasPrefix(path, "bad") {
 		return sysctl.FieldErrors{{Field: path + ":3", Msg: "no such field"}, {Field: path + ":7", Msg: "no such family"}}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -210,7 +211,14 @@ lines. It prints nothing where all is well.`,
 				return usageError(cmd, "--all and a file contradict each other")
 			}
 			path := strings.Join(args, "")
-			return a.with(cmd, func(ctx context.Context, b backend) error { return b.ValidateTemplate(ctx, path) })
+			return a.with(cmd, func(ctx context.Context, b backend) error {
+				err := b.ValidateTemplate(ctx, path)
+				var each interface{ Unwrap() []error }
+				if errors.As(err, &each) { // a recipe each
+					return failures(each.Unwrap())
+				}
+				return err
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "check every known recipe")

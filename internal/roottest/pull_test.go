@@ -432,3 +432,54 @@ func TestPullOnAFullDisk(t *testing.T) {
 		}
 	}
 }
+
+// Everything that is wrong with the user's recipes and settings is said at once, with lines, and the other templates work.
+func TestBrokenRecipes(t *testing.T) {
+	e := ours(t, "")
+	dir := filepath.Join(e.dir, "templates")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"one":   "schema: sysctl.template/v1\nname: one\nos: {family: debian, id: debian, version: \"12\", arch: []}\neol: soon\nsource:\n  - {type: tar, url: x}\n  - {type: ftp}\n",
+		"two":   "name: [\n",
+		"three": "schema: sysctl.template/v1\nnane: three\nsauce: []\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, _, errs := e.sysctl(t, "template", "validate", "--all")
+	lines := strings.Split(strings.TrimSpace(errs), "\n")
+	for _, want := range []string{
+		"one.yaml: os.arch: is missing", "(line 3)", "one.yaml: eol: ", "(line 4)", "one.yaml: source[0].url: ", "one.yaml: source[0].sha256: is missing", "(line 6)",
+		"one.yaml: source[1].type: \"ftp\" is not known", "(line 7)", "three.yaml:2: unknown field nane", "three.yaml:3: unknown field sauce", "two.yaml:",
+	} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if status != 2 || len(lines) != 7 {
+		t.Errorf("exit status %d, %d lines\n%s", status, len(lines), errs)
+	}
+	if status, _, errs := e.sysctl(t, "template", "validate", filepath.Join(dir, "one.yaml")); status != 2 || strings.Count(errs, "\n") != 5 {
+		t.Errorf("one file: %d\n%s", status, errs)
+	}
+	for _, ref := range []string{"one", "two"} {
+		if status, _, errs := e.sysctl(t, "template", "build", ref); status != 2 || !strings.Contains(errs, ref+".yaml") {
+			t.Errorf("build %s: %d\n%s", ref, status, errs)
+		}
+	}
+	if list := e.must(t, "template", "list"); !strings.Contains(list, "debian12") || !strings.Contains(list, "broken: ") {
+		t.Errorf("list: %s", list)
+	}
+	if err := os.WriteFile(filepath.Join(e.dir, "config.yaml"), []byte("mirrors: {debian: --x}\nremotes: {near: {type: ftp}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := e.sysctl(t, "image", "list"); status != 2 || !strings.Contains(errs, "mirrors.debian: ") || !strings.Contains(errs, "remotes.near: ") {
+		t.Errorf("settings: %d\n%s", status, errs)
+	}
+	if err := os.Remove(filepath.Join(e.dir, "config.yaml")); err != nil {
+		t.Fatal(err)
+	}
+}

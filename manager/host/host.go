@@ -40,7 +40,7 @@ func Open(ctx context.Context, e Environment) (m *manager.Manager, close func(),
 	n := namesOf(number)
 	network, ids, err := settings.apply(n)
 	if err != nil {
-		return nil, nil, sysctl.Wrap(err, "config.yaml")
+		return nil, nil, sysctl.Wrap(err, "%s", filepath.Join(e.Dir, "config.yaml"))
 	}
 	self, err := os.Executable()
 	if err != nil {

@@ -47,8 +47,12 @@ type Sources struct {
 // readSettings reads an environment's file over the machine's, strictly; absent means all defaults.
 func readSettings(machine, dir string) (Settings, error) {
 	var s Settings
-	if err := readStrictly(filepath.Join(machine, "config.yaml"), &s.Sources); err != nil {
+	file := filepath.Join(machine, "config.yaml")
+	if err := readStrictly(file, &s.Sources); err != nil {
 		return s, err
+	}
+	if err := s.Sources.check(); err != nil {
+		return s, sysctl.Wrap(err, "%s", file)
 	}
 	return s, readStrictly(filepath.Join(dir, "config.yaml"), &s)
 }
