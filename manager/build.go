@@ -92,7 +92,7 @@ func (m *Manager) buildTree(ctx context.Context, t sysctl.Template, o BuildOptio
 		return m.Catalogue.Build(ctx, t.Name, s.Dir(), TreeOptions{
 			Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: have, Progress: o.Progress, Note: o.Note,
 			Run: func(ctx context.Context, _, script string) error {
-				return m.runInTree(ctx, t.Name, s, script, o.Progress)
+				return m.runInTree(ctx, t.Name, s, script, o)
 			},
 		})
 	})

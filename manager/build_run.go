@@ -43,12 +43,12 @@ func buildName(template string) string {
 	return buildPrefix + label[:min(len(label), sysctl.MaxName-len(buildPrefix))]
 }
 
-// runInTree runs a script, as root with a network, in an unprivileged instance whose root is the tree under construction
-// itself: what it writes is in the tree. The instance has no upper, runs no init of the tree's, and ends with the
-// script, or with this process however that ends. What an interrupted one has left is removed first.
-func (m *Manager) runInTree(ctx context.Context, template string, s Staging, script string, p sysctl.Progress) error {
+// runInTree runs a script, as root with a network (unless o.Offline), in an unprivileged instance whose root is the tree
+// under construction itself: what it writes is in the tree. The instance has no upper, runs no init of the tree's, and
+// ends with the script, or with this process however that ends. What an interrupted one has left is removed first.
+func (m *Manager) runInTree(ctx context.Context, template string, s Staging, script string, o BuildOptions) error {
 	name := buildName(template)
-	unlock, err := m.lock(ctx, "instance", name, p)
+	unlock, err := m.lock(ctx, "instance", name, o.Progress)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (m *Manager) runInTree(ctx context.Context, template string, s Staging, scr
 	if err := m.clearHalfMade(ctx, name); err != nil {
 		return err
 	}
-	r := &treeRun{m: m, s: s}
+	r := &treeRun{m: m, s: s, alone: o.Offline}
 	if r.alive, err = makePipe(filepath.Join(s.Dir(), holdName)); err != nil {
 		return sysctl.Wrap(err, "pipe")
 	}
@@ -70,9 +70,9 @@ func (m *Manager) runInTree(ctx context.Context, template string, s Staging, scr
 			undo: func(ctx context.Context) error {
 				return errors.Join(m.Runtime.Clear(ctx, r.inst.ID), m.Runtime.RemoveLogs(r.inst.ID))
 			}},
-		{name: "in an instance", do: func(ctx context.Context) error { return r.run(ctx, script, p) }},
+		{name: "in an instance", do: func(ctx context.Context) error { return r.run(ctx, script, o.Progress) }},
 		{name: "remove the instance", do: func(ctx context.Context) error { return r.end(ctx) }},
-	}, false, p)
+	}, false, o.Progress)
 }
 
 // treeRun is one instance over a tree under construction.
@@ -81,6 +81,7 @@ type treeRun struct {
 	s     Staging
 	inst  sysctl.Instance
 	spec  sysctl.Spec
+	alone bool     // it has no network
 	alive *os.File // the pipe that its init waits on: it is closed when this process ends
 	put   []putBack
 }
@@ -119,8 +120,9 @@ func makePipe(at string) (*os.File, error) {
 // claim makes the row: it is not ready and never will be, and is ephemeral, so that whoever finds it without its maker
 // removes it.
 func (r *treeRun) claim(ctx context.Context, name string) error {
-	nic := sysctl.NICSpec{Device: "eth0", Network: r.m.DefaultNetwork.Name, Name: "eth0"}
-	r.spec = sysctl.Spec{NICs: []sysctl.NICSpec{nic}}
+	if !r.alone {
+		r.spec.NICs = []sysctl.NICSpec{{Device: "eth0", Network: r.m.DefaultNetwork.Name, Name: "eth0"}}
+	}
 	nics, err := r.m.claimNICs(ctx, r.spec, nil)
 	if err != nil {
 		return err

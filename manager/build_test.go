@@ -112,13 +112,21 @@ func TestBuildRunsInAnInstance(t *testing.T) {
 			if left := h.w.left(); left != "" || len(h.names(t)) != 0 {
 				t.Errorf("left: %s %v", left, h.names(t))
 			}
+			if n := h.w.booted.NICs; len(n) != 1 || len(n[0].Addresses) == 0 || !n[0].Gateway4.IsValid() || h.w.booted.IDMap.Size == 0 {
+				t.Errorf("booted with %+v", h.w.booted)
+			}
 			if !slices.Contains(h.w.calls, "exec") || !slices.Contains(h.w.calls, "runtime start") {
 				t.Errorf("calls: %q", h.w.calls)
 			}
 		})
 	}
 	h := newHouse(t)
-	h.w.script, h.w.trees, h.w.status = "install it", t.TempDir(), 100
+	h.w.script, h.w.trees = "install it", t.TempDir()
+	h.build(t, manager.BuildOptions{Offline: true, Set: map[string]string{"another": "one"}})
+	if len(h.w.booted.NICs) != 0 {
+		t.Errorf("offline it has a network: %+v", h.w.booted.NICs)
+	}
+	h.w.status = 100
 	_, err := h.BuildTemplate(t.Context(), manager.BuildOptions{Template: "debian12"})
 	if sysctl.KindOf(err) != sysctl.Unavailable || !strings.Contains(err.Error(), "in an instance: exit status 100: one; two") {
 		t.Errorf("a script that fails: %v", err)

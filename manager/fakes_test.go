@@ -40,6 +40,7 @@ type world struct {
 	bridges map[string]bool
 	next    int
 	network sysctl.GuestNetwork // the newest that was rendered
+	booted  sysctl.Boot         // the newest
 	edition string              // of every template
 	script  string              // that a build runs in an instance; "": none
 	status  int                 // of that
@@ -106,6 +107,7 @@ type fakeRuntime struct{ *world }
 
 func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error) {
 	err := f.hit("runtime start", func() error {
+		f.booted = b
 		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: true}
 		for _, n := range b.NICs {
 			if n.HostName != "" {

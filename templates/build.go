@@ -115,6 +115,14 @@ func checkBuild(r recipe, o BuildOptions) error {
 	if err := checkMirror("mirror", o.Mirror); o.Mirror != "" && err != nil {
 		return err
 	}
+	isBootstrap := func(s recipeSource) bool { return s.Type == "bootstrap" }
+	if o.Mirror != "" && !slices.ContainsFunc(r.Source, isBootstrap) {
+		err := sysctl.E(sysctl.Invalid, "template %q takes no mirror: none of its sources is a bootstrap", r.Name)
+		if _, ok := r.Vars["mirror"]; ok {
+			err = err.WithHint("sysctl template build %s --set mirror=%s", r.Name, o.Mirror)
+		}
+		return err
+	}
 	for _, of := range slices.Sorted(maps.Keys(o.Mirrors)) {
 		if err := checkMirror("mirror of "+of, o.Mirrors[of]); err != nil {
 			return err

@@ -2,7 +2,10 @@ package templates
 
 import (
 	"encoding/json"
+	"os"
 	"path"
+	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -38,13 +41,21 @@ func preparation() []string {
 }
 
 // Edition is the SHA-256 over a template's recipe as it is written and our own work on trees, or "" where no
-// template has the name. An image that was built from another edition is stale. It decodes nothing.
-func (c *Catalogue) Edition(name string) string {
-	for _, e := range c.entries {
-		if e.name == name && e.err == nil {
-			text, _ := json.Marshal([]any{buildVersion, string(e.data), preparation()})
-			return sumOf(text)
+// template has the name in the catalogue of Load(userDirs...). An image that was built from another edition is stale. It
+// reads one file and decodes nothing: every launch asks.
+func Edition(name string, userDirs ...string) string {
+	file := path.Base(name) + ".yaml"
+	data, err := builtIn.ReadFile("catalogue/" + file)
+	for _, dir := range slices.Backward(userDirs) {
+		own, ownErr := os.ReadFile(filepath.Join(dir, file))
+		if dir != "" && ownErr == nil {
+			data, err = own, nil
+			break
 		}
 	}
-	return ""
+	if err != nil {
+		return ""
+	}
+	text, _ := json.Marshal([]any{buildVersion, string(data), preparation()})
+	return sumOf(text)
 }

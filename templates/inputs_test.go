@@ -118,11 +118,19 @@ func TestBootstrapInputs(t *testing.T) {
 	}
 }
 
+// A recipe's edition is that of the file which stands before the others of its name.
 func TestEdition(t *testing.T) {
-	c, _ := load(t, map[string]string{"mine.yaml": good, "broken.yaml": "x: ["})
-	changed, _ := load(t, map[string]string{"mine.yaml": good + "# changed\n"})
-	if c.Edition("mine") == "" || c.Edition("mine") != c.Edition("mine") || c.Edition("mine") == changed.Edition("mine") || c.Edition("nobody") != "" {
-		t.Errorf("%q %q %q", c.Edition("mine"), changed.Edition("mine"), c.Edition("nobody"))
+	_, machine := load(t, map[string]string{"mine.yaml": good, "debian12.yaml": "ours"})
+	_, own := load(t, map[string]string{"mine.yaml": good + "# changed\n"})
+	first, changed := Edition("mine", machine), Edition("mine", machine, own)
+	if len(first) != 64 || first != Edition("mine", machine, "") || len(changed) != 64 || first == changed || changed != Edition("mine", own) {
+		t.Errorf("%q %q", first, changed)
+	}
+	if Edition("debian12") == "" || Edition("debian12") == Edition("debian12", machine) || Edition("debian12") != Edition("debian12", own, "/none") {
+		t.Error("debian12: the user's recipe is not the one")
+	}
+	if Edition("nobody", machine) != "" || Edition("../mine", filepath.Join(own, "x")) != "" {
+		t.Error("an edition of nothing")
 	}
 }
 

@@ -455,6 +455,12 @@ func TestMirrors(t *testing.T) {
 	dir, _ := emptyDir(t)
 	_, err := c.Build(t.Context(), "mine", dir, BuildOptions{Mirrors: map[string]string{"debian": "--x"}})
 	wantError(t, err, sysctl.Invalid, `mirror of debian: "--x" is not an http, https or file URL`)
+	c, _ = load(t, map[string]string{"mine.yaml": recipeOf("vars: {mirror: x}\n", "type: dir, path: /x")})
+	_, err = c.Build(t.Context(), "mine", dir, BuildOptions{Mirror: "http://m.example"})
+	wantError(t, err, sysctl.Invalid, `"mine" takes no mirror`)
+	if sysctl.HintOf(err) != "sysctl template build mine --set mirror=http://m.example" {
+		t.Errorf("hint %q", sysctl.HintOf(err))
+	}
 	b := &build{BuildOptions: BuildOptions{Mirrors: map[string]string{"images.example:8443": "https://near.example/copy/"}}}
 	for at, want := range map[string]string{
 		"https://images.example:8443/a%2Fb?c=d": "https://near.example/copy/a%2Fb?c=d", "https://images.example/a": "https://images.example/a", "/a/b": "/a/b",

@@ -118,7 +118,7 @@ Mirrors can be configured for good: see doc/templates.md.`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&set, "set", nil, "set a variable of the recipe: `NAME=VALUE` (repeatable)")
-	f.StringVar(&o.Mirror, "mirror", "", "get packages from the archive at `URL`")
+	f.StringVar(&o.Mirror, "mirror", "", "make the tree from the package archive at `URL`, where a source is a bootstrap")
 	f.BoolVar(&o.Offline, "offline", false, "use no network: what was downloaded before, and file URLs")
 	f.BoolVar(&o.Rebuild, "rebuild", false, "build even where an image of the same inputs is there")
 	mustComplete(cmd, "set", a.templateVariables())

@@ -142,13 +142,7 @@ func (c catalogue) Validate(path string) error {
 
 func (catalogue) Schema() []byte { return templates.Schema() }
 
-func (c catalogue) Edition(name string) string {
-	all, err := c.load()
-	if err != nil {
-		return ""
-	}
-	return all.Edition(name)
-}
+func (c catalogue) Edition(name string) string { return templates.Edition(name, c.dirs...) }
 
 func (c catalogue) Build(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
 	all, err := c.load()
