@@ -36,12 +36,13 @@ func (m *Manager) fresh(image sysctl.Image) bool {
 }
 
 // imageOf returns the image of a template for a launch: the one that is there, where it is fresh, else a new one. Of
-// several launches at once one builds, the others wait and use it.
+// several launches at once one builds, the others wait and use it. Where that fails and an older image is there, the
+// hint says how to use it.
 func (m *Manager) imageOf(ctx context.Context, name string, p sysctl.Progress, note func(string)) (sysctl.Image, error) {
 	old, err := m.DB.Image(ctx, name)
 	stale := err == nil
 	b, err := m.build(ctx, BuildOptions{Template: name, Progress: p, Note: note}, true)
-	if err != nil && stale && sysctl.HintOf(err) == "" {
+	if kind := sysctl.KindOf(err); err != nil && stale && kind != sysctl.Canceled && kind != sysctl.Invalid {
 		err = sysctl.E(sysctl.KindOf(err), "%w", err).WithHint("sysctl launch %s takes the image that is there", sysctl.ShortID(old.ID))
 	}
 	return b.Image, err

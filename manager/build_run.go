@@ -227,7 +227,7 @@ func (r *treeRun) run(ctx context.Context, script string, p sysctl.Progress) err
 	go func() { last <- lastLines(out, p) }()
 	status, err := r.m.Runtime.Exec(ctx, r.inst.ID, sysctl.Command{
 		Argv: []string{"/bin/sh", "-c", script}, Cwd: "/",
-		Env:   []string{defaultPath, "HOME=/root", "USER=root", "LC_ALL=C", "SOURCE_DATE_EPOCH=1577836800"},
+		Env:   []string{defaultPath, "HOME=/root", "USER=root", "LC_ALL=C"},
 		Stdin: null, Stdout: w, Stderr: w,
 	})
 	w.Close()

@@ -483,3 +483,48 @@ func TestBrokenRecipes(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What was pulled, from a registry in two layers and from an image server, boots.
+func TestPulledBoots(t *testing.T) {
+	needs.LXC(t)
+	needs.Program(t, "mmdebstrap")
+	file, err := debian()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := publish(t)
+	e := ours(t, "remotes: {near: {type: simplestreams, url: '"+p.URL+"/images'}}\n")
+	p.image(t, "1", data, tree(t, "etc/.wh.issue.net", "etc/from-a-layer: yes"))
+	p.stream(t, "debian/12", data)
+	e.must(t, "image", "pull", "oci:"+strings.TrimPrefix(p.URL, "http://")+"/team/app:1", "--alias", "app")
+	e.must(t, "image", "pull", "near:debian/12", "--alias", "near")
+	for image, want := range map[string]string{"app": "yes", "near": ""} {
+		e.must(t, "launch", "-q", image, image+"1")
+		e.until(t, "exec", image+"1", "--", "systemctl", "is-system-running", "--wait")
+		out := e.must(t, "exec", image+"1", "--", "sh", "-c", "cat /etc/from-a-layer 2>/dev/null; cat /proc/1/comm; ls /etc/issue.net 2>/dev/null || true")
+		if issue := strings.Contains(out, "issue.net"); !strings.HasPrefix(out, want+"systemd\n") || issue == (image == "app") {
+			t.Errorf("%s: %q", image, out)
+		}
+		e.must(t, "stop", image+"1")
+	}
+}
+
+// until runs sysctl until it succeeds, at most until the deadline.
+func (e environment) until(t *testing.T, args ...string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(deadline); ; <-tick.C {
+		status, _, errs := e.sysctl(t, args...)
+		if status == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("sysctl %s: still exit status %d\n%s", strings.Join(args, " "), status, errs)
+		}
+	}
+}
