@@ -10,7 +10,10 @@ type Template struct {
 	Version     string   `json:"version"`
 	Arch        []string `json:"architectures"`
 	EOL         string   `json:"eol"`    // YYYY-MM-DD, or ""
+	Tried       bool     `json:"tried"`  // built and booted by its author, not only written
 	Origin      string   `json:"origin"` // "built-in", or the path of the user's file
+
+	Variables map[string]string `json:"variables"` // what a build may set, with the recipe's own values
 }
 
 // PrepStep is a step of preparing a guest for life in a container.

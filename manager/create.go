@@ -101,7 +101,7 @@ func taken(name string) error {
 func (m *Manager) checkCreate(ctx context.Context, o *CreateOptions) (sysctl.Spec, db.Claim, error) {
 	var bad sysctl.FieldErrors
 	if o.Name != "" {
-		if err := sysctl.CheckName(o.Name); err != nil {
+		if err := checkNewName(o.Name); err != nil {
 			bad.Add("name", "%v", err)
 		}
 	}
@@ -474,7 +474,7 @@ func (mk *making) steps() []step {
 	var steps []step
 	if mk.build != "" {
 		steps = append(steps, step{name: "build image " + mk.build, do: func(ctx context.Context) (err error) {
-			mk.image, err = m.buildImage(ctx, mk.build, mk.o.Progress)
+			mk.image, err = m.imageOf(ctx, mk.build, mk.o.Progress, mk.o.Note)
 			return err
 		}})
 	}

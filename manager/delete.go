@@ -56,7 +56,7 @@ func (m *Manager) Rename(ctx context.Context, name, to string) error {
 }
 
 func (m *Manager) rename(ctx context.Context, name, to string) error {
-	if err := sysctl.CheckName(to); err != nil {
+	if err := checkNewName(to); err != nil {
 		return err
 	}
 	if name == to {

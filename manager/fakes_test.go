@@ -43,6 +43,13 @@ type world struct {
 	bridges map[string]bool
 	next    int
 	network sysctl.GuestNetwork // the newest that was rendered
+	booted  sysctl.Boot         // the newest
+	edition string              // of every template
+	script  string              // that a build runs in an instance; "": none
+	status  int                 // of that
+	base    map[string]string   // files of a new tree
+	trees   string              // where trees under construction are; "": nowhere
+	built   *treetest.Tree      // the newest that was committed
 }
 
 type run struct {
@@ -109,6 +116,7 @@ type fakeRuntime struct{ *world }
 func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error) {
 	err := f.hit("runtime start", func() error {
 		f.logs[b.Instance] = true
+		f.booted = b
 		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: true}
 		for _, n := range b.NICs {
 			if n.HostName != "" {
@@ -200,6 +208,10 @@ func (f fakeRuntime) Limit(id int64, b sysctl.Boot) error {
 	})
 }
 func (f fakeRuntime) Exec(ctx context.Context, id int64, c sysctl.Command) (int, error) {
+	if f.script != "" && c.Argv[len(c.Argv)-1] == f.script {
+		fmt.Fprint(c.Stdout, "one\ntwo\n")
+		return f.status, f.hit("exec", func() error { return nil })
+	}
 	fmt.Fprintln(c.Stdout, c.UID, c.GID, c.Groups, c.Cwd, strings.Join(c.Argv, " "), strings.Join(c.Env, " "))
 	return 7, nil
 }
@@ -225,7 +237,11 @@ func (f fakeStorage) Stage(context.Context) (manager.Staging, error) {
 	var s *fakeStaging
 	err := f.hit("stage", func() error {
 		f.staging++
-		s = &fakeStaging{w: f.world, tree: treetest.New(nil), dir: os.DevNull, open: true}
+		s = &fakeStaging{w: f.world, tree: treetest.New(f.base), dir: os.DevNull, open: true}
+		if f.trees != "" {
+			s.dir = filepath.Join(f.trees, fmt.Sprint(len(f.calls)))
+			return os.Mkdir(s.dir, 0o700)
+		}
 		return nil
 	})
 	if err != nil {
@@ -243,6 +259,7 @@ func (s *fakeStaging) Commit(context.Context) (l sysctl.Layer, err error) {
 		s.w.next++
 		l = sysctl.Layer{ID: fmt.Sprintf("%064d", s.w.next), Size: 10}
 		s.w.layers[l.ID] = true
+		s.w.built = s.tree
 		s.w.staging--
 		s.open = false
 		return nil
@@ -386,7 +403,9 @@ func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork)
 
 type fakeCatalogue struct{ *world }
 
-func (f fakeCatalogue) List() []sysctl.Template { return []sysctl.Template{{Name: "debian12"}} }
+func (f fakeCatalogue) List() ([]sysctl.Template, error) {
+	return []sysctl.Template{{Name: "debian12"}}, nil
+}
 func (f fakeCatalogue) Find(ref string) (sysctl.Template, []byte, error) {
 	if ref == "debian12" || ref == "debian/12" {
 		return sysctl.Template{Name: "debian12"}, []byte("name: debian12\n"), nil
@@ -397,8 +416,32 @@ func (f fakeCatalogue) Steps(string) ([]sysctl.PrepStep, error) {
 	return []sysctl.PrepStep{{Name: "console"}}, nil
 }
 func (f fakeCatalogue) Validate(string) error { return nil }
-func (f fakeCatalogue) Build(_ context.Context, ref, dir string, p sysctl.Progress) (string, error) {
-	return "bootstrap", f.hit("build", func() error { return nil })
+func (f fakeCatalogue) Schema() []byte        { return []byte("{}") }
+func (f fakeCatalogue) Remotes() []string     { return []string{"images"} }
+func (f fakeCatalogue) Edition(string) string { return f.edition }
+func (f fakeCatalogue) Build(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
+	t := manager.Tree{Source: "bootstrap", Inputs: fmt.Sprintf("inputs-%s-%v", f.edition, o.Set)}
+	if o.Note != nil {
+		o.Note("tried")
+	}
+	if t.Cached = o.Have(t.Inputs); t.Cached {
+		return t, nil
+	}
+	err := f.hit("build", func() error { return nil })
+	if err == nil && f.script != "" {
+		err = o.Run(ctx, dir, f.script)
+	}
+	return t, err
+}
+func (f fakeCatalogue) Pull(_ context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
+	t := manager.Tree{Source: ref, Inputs: "pulled-" + strings.ReplaceAll(ref, "/", "-")}
+	if t.Cached = o.Have(t.Inputs); t.Cached {
+		return t, nil
+	}
+	return t, f.hit("pull", func() error { return nil })
+}
+func (f fakeCatalogue) Normalize(context.Context, string, time.Time) error {
+	return f.hit("normalize", func() error { return nil })
 }
 func (f fakeCatalogue) Unpack(context.Context, string, string, int64, sysctl.Progress) error {
 	return f.hit("unpack", func() error { return nil })
@@ -429,7 +472,7 @@ func newHouse(t *testing.T) house {
 	runs := 0
 	m := manager.New(manager.Config{
 		DB: d, Runtime: fakeRuntime{w}, Storage: fakeStorage{w}, Net: fakeNet{w}, Guests: fakeGuests{w}, Catalogue: fakeCatalogue{w},
-		LockDir: filepath.Join(dir, "lock"), DefaultNetwork: sysctl.Network{Name: "sysbr0", NAT: true},
+		LockDir: filepath.Join(dir, "lock"), BuiltDir: filepath.Join(dir, "built"), DefaultNetwork: sysctl.Network{Name: "sysbr0", NAT: true},
 		IDs:  db.IDBlock{Base: 1 << 20, Size: 65536, Count: 300},
 		Link: func(id int64, nic int, run string) string { return fmt.Sprintf("sy%d.%d", id, nic) },
 		CPUs: func() ([]int, error) { return []int{0, 1, 2, 3}, nil }, Memory: func() (int64, error) { return 8 << 30, nil },

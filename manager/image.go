@@ -11,46 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// findImage resolves what the user calls a template or an image: an image by alias or id first, then
-// a template, whose image may have to be built (build is the template's name then).
-func (m *Manager) findImage(ctx context.Context, source string) (image sysctl.Image, build string, err error) {
-	image, err = m.DB.Image(ctx, source)
-	if err == nil || sysctl.KindOf(err) != sysctl.NotFound {
-		return image, "", err
-	}
-	t, _, terr := m.Catalogue.Find(source)
-	if terr != nil {
-		return sysctl.Image{}, "", terr
-	}
-	image, err = m.DB.Image(ctx, t.Name)
-	if sysctl.KindOf(err) == sysctl.NotFound {
-		return sysctl.Image{Template: t.Name}, t.Name, nil
-	}
-	return image, "", err
-}
-
-// buildImage builds a template's image under the image's lock: of several launches at once one builds,
-// the others wait and use it.
-func (m *Manager) buildImage(ctx context.Context, name string, p sysctl.Progress) (sysctl.Image, error) {
-	unlock, err := m.lock(ctx, "image", name, p)
-	if err != nil {
-		return sysctl.Image{}, err
-	}
-	defer unlock()
-	if image, err := m.DB.Image(ctx, name); err == nil || sysctl.KindOf(err) != sysctl.NotFound {
-		return image, err
-	}
-	t, _, err := m.Catalogue.Find(name)
-	if err != nil {
-		return sysctl.Image{}, err
-	}
-	image := sysctl.Image{Template: t.Name, Aliases: []string{t.Name}, Description: t.Description}
-	return m.addImage(ctx, image, nil, p, func(dir string) (string, error) { return m.Catalogue.Build(ctx, name, dir, p) })
-}
-
 // addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
 // in a container (but for the steps to skip), sealed and recorded. On failure nothing is left.
-func (m *Manager) addImage(ctx context.Context, image sysctl.Image, skip []string, p sysctl.Progress, fill func(dir string) (string, error)) (_ sysctl.Image, err error) {
+func (m *Manager) addImage(ctx context.Context, image sysctl.Image, skip []string, p sysctl.Progress, fill func(s Staging) (string, error)) (_ sysctl.Image, err error) {
 	defer func() {
 		if sysctl.KindOf(err) == sysctl.NoSpace { // the directory that a hand would name is gone by then
 			err = sysctl.E(sysctl.NoSpace, "%w", err).WithHint("sysctl delete NAME; sysctl image delete IMAGE")
@@ -64,7 +27,7 @@ func (m *Manager) addImage(ctx context.Context, image sysctl.Image, skip []strin
 		return image, sysctl.Wrap(err, "staging")
 	}
 	defer s.Abort()
-	if image.Source, err = fill(s.Dir()); err != nil {
+	if image.Source, err = fill(s); err != nil {
 		return image, err
 	}
 	p.Report("prepare", 0, 0)
@@ -151,8 +114,8 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	}
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{o.Alias}, Description: o.Alias}
-	return m.addImage(ctx, image, skip, o.Progress, func(dir string) (string, error) {
-		return path, m.Catalogue.Unpack(ctx, path, dir, o.MaxSize, o.Progress)
+	return m.addImage(ctx, image, skip, o.Progress, func(s Staging) (string, error) {
+		return path, m.Catalogue.Unpack(ctx, path, s.Dir(), o.MaxSize, o.Progress)
 	})
 }
 
@@ -178,6 +141,7 @@ func (m *Manager) DeleteImage(ctx context.Context, ref string) error {
 	case len(image.Aliases) > 1 && slices.Contains(image.Aliases, ref):
 		err = m.DB.RemoveAlias(ctx, ref)
 	default:
+		m.forgetBuilt(image.ID)
 		if err = m.DB.DeleteImage(ctx, image.ID); err == nil {
 			err = m.collectLayers(ctx)
 		}

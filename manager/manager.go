@@ -20,6 +20,7 @@ type Config struct {
 	Catalogue Templates
 
 	LockDir        string                                       // holds the flock files
+	BuiltDir       string                                       // remembers which image was built from what; may be emptied at any time
 	DefaultNetwork sysctl.Network                               // made when first needed; subnets that are not valid are chosen then
 	IDs            db.IDBlock                                   // id ranges of unprivileged instances
 	Hook           func(id int64) []string                      // command of the post-stop hook, to which the run id is added; nil: no hook

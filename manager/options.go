@@ -21,6 +21,7 @@ type CreateOptions struct {
 	DryRun    bool     // plan only: nothing is changed
 	Keep      bool     // leave a failed instance for inspection
 	Progress  sysctl.Progress
+	Note      func(line string) // told what the user should know though it is no error; nil: nobody is
 }
 
 // Plan is what a create will do or has done.
@@ -103,4 +104,29 @@ type ImportOptions struct {
 type AutostartResult struct {
 	Name  string `json:"name"`
 	Error string `json:"error,omitempty"`
+}
+
+// BuildOptions is one template's build.
+type BuildOptions struct {
+	Template string            // name or alias
+	Set      map[string]string // values of its variables
+	Mirror   string            // URL of the package archive; "": the configured one, or the recipe's
+	Offline  bool              // use no network
+	Rebuild  bool              // build even where an image of the same inputs is there
+	Progress sysctl.Progress
+	Note     func(line string) // told what the user should know though it is no error; nil: nobody is
+}
+
+// Build is what became of a template's build.
+type Build struct {
+	Image  sysctl.Image `json:"image"`
+	Cached bool         `json:"cached"` // it was there already: nothing was built
+}
+
+// PullOptions is one image pull.
+type PullOptions struct {
+	Ref      string // REMOTE:ALIAS, oci:REFERENCE, docker://REFERENCE
+	Alias    string // "": made of the reference
+	Offline  bool   // use no network: what was downloaded before
+	Progress sysctl.Progress
 }

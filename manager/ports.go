@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -99,11 +100,36 @@ type Guests interface {
 
 // Templates is the catalogue and the ways to make a tree, of the room templates.
 type Templates interface {
-	List() []sysctl.Template
+	List() ([]sysctl.Template, error)
 	Find(ref string) (sysctl.Template, []byte, error)
 	Validate(path string) error
 	Steps(ref string) ([]sysctl.PrepStep, error)
-	Build(ctx context.Context, ref, dir string, p sysctl.Progress) (source string, err error)
+	Schema() []byte
+	Edition(name string) string
+	Build(ctx context.Context, ref, dir string, o TreeOptions) (Tree, error)
+	Pull(ctx context.Context, ref, dir string, o TreeOptions) (Tree, error)
+	Remotes() []string
+	Normalize(ctx context.Context, dir string, since time.Time) error
 	Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error
 	Pack(ctx context.Context, root *os.File, w io.Writer) error
+}
+
+// TreeOptions says how the tree of a template is made.
+type TreeOptions struct {
+	Set     map[string]string // values of the recipe's variables
+	Mirror  string            // URL of the package archive; "": the configured one, or the recipe's
+	Offline bool              // use no network
+
+	Have func(inputs string) bool                            // whether what was made from these inputs is there already
+	Run  func(ctx context.Context, dir, script string) error // runs a script in an instance whose root is dir
+
+	Progress sysctl.Progress
+	Note     func(line string) // told what the user should know though it is no error; nil: nobody is
+}
+
+// Tree is a tree that was made.
+type Tree struct {
+	Source string // for people
+	Inputs string // digest of everything that went in
+	Cached bool   // Have knew them: nothing was made
 }

@@ -8,7 +8,7 @@ import (
 
 // Templates lists the catalogue, by name.
 func (m *Manager) Templates(ctx context.Context) ([]sysctl.Template, error) {
-	return m.Catalogue.List(), nil
+	return m.Catalogue.List()
 }
 
 // Template returns a template, by name or alias, and its recipe's YAML.
@@ -20,3 +20,6 @@ func (m *Manager) Template(ctx context.Context, name string) (sysctl.Template, [
 func (m *Manager) ValidateTemplate(ctx context.Context, path string) error {
 	return m.Catalogue.Validate(path)
 }
+
+// TemplateSchema returns the JSON schema of recipes, for editors.
+func (m *Manager) TemplateSchema() []byte { return m.Catalogue.Schema() }

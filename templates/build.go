@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"runtime"
 	"slices"
@@ -40,49 +39,62 @@ type BuildOptions struct {
 	// source without an init is none.
 	Run func(ctx context.Context, dir, script string) error
 
+	// Have reports whether what Built.Inputs names is there already: then nothing is made. nil: never.
+	Have func(inputs string) bool
+
 	Progress sysctl.Progress
-	Log      io.Writer // gets all the tools' output, and why a source did not work; nil: nobody does
+	Note     func(line string) // told why a source did not work and which is tried next; nil: nobody is
+	Log      io.Writer         // gets all the tools' output and the notes; nil: nobody does
 }
 
-// Build makes the base system of the template ref in dir, an existing empty directory, and says in one line what it
-// was made with. The recipe's sources are tried in order; the first that works is used. Tools run as children in process
-// and mount namespaces of their own: when ctx ends, or this process dies, all their processes and mounts are gone.
-// Identity and the tree's preparation for a container are left to Prepare.
+// Built is what Build did.
+type Built struct {
+	Source string // one line: what the tree was made with
+	Inputs string // SHA-256 of everything that went in, see inputs
+	Cached bool   // Have knew the inputs: dir is as it was, Source is empty
+}
+
+// Build makes the base system of the template ref in dir, an existing empty directory. The recipe's sources are tried in
+// order; the first that works is used. Tools run as children in process and mount namespaces of their own: when ctx
+// ends, or this process dies, all their processes and mounts are gone. Identity and the tree's preparation for a container
+// are left to Prepare, times to Normalize.
 //
 // Errors: those of Find; Invalid (architecture, mirror, variables), Conflict (dir not empty), Permission (no root), NoSpace,
 // Canceled, and where no source works why each did not: its own kind where that is the same for all, else Unavailable.
 // Among them are Unsupported (no bootstrap tool) and Unavailable (a tool failed, no answer, wrong content). After an
 // error dir holds a part of the tree: removing it is the caller's, and so is making a whole one durable.
-func (c *Catalogue) Build(ctx context.Context, ref, dir string, o BuildOptions) (source string, err error) {
+func (c *Catalogue) Build(ctx context.Context, ref, dir string, o BuildOptions) (Built, error) {
 	e, r, err := c.find(ref)
 	if err != nil {
-		return "", err
+		return Built{}, err
+	}
+	if r, err = r.set(o.Set, e.data); err != nil {
+		return Built{}, sysctl.Wrap(err, "build %s", e.name)
 	}
 	o.Arch = cmp.Or(o.Arch, hostArch())
-	if r, err = r.set(o.Set, e.data); err != nil {
-		return "", sysctl.Wrap(err, "build %s", e.name)
-	}
 	if err := checkBuild(r, o); err != nil {
-		return "", err
+		return Built{}, err
 	}
+	built, err := buildRecipe(ctx, r, dir, o)
+	return built, sysctl.Wrap(err, "build %s", r.Name)
+}
+
+// buildRecipe does what Build does; the options fit the recipe.
+func buildRecipe(ctx context.Context, r recipe, dir string, o BuildOptions) (Built, error) {
 	if err := checkEmpty(dir); err != nil {
-		return "", sysctl.Wrap(err, "build %s", r.Name)
+		return Built{}, err
 	}
 	if os.Geteuid() != 0 {
-		return "", sysctl.E(sysctl.Permission, "build %s: a root filesystem has files of many owners: that needs root", r.Name).WithHint("run the command with sudo")
+		return Built{}, sysctl.E(sysctl.Permission, "a root filesystem has files of many owners: that needs root").WithHint("run the command with sudo")
 	}
 	cache, done, err := openCache(o.Cache)
 	if err != nil {
-		return "", sysctl.Wrap(err, "build %s", r.Name)
+		return Built{}, err
 	}
 	defer done()
 	b := &build{BuildOptions: o, recipe: r, dir: dir, cache: cache, client: newClient(newTransport(silence, o.Offline)), quiet: silence}
 	defer b.client.CloseIdleConnections()
-	source, err = b.firstThatWorks(ctx)
-	if err != nil {
-		return "", sysctl.Wrap(err, "build %s", r.Name)
-	}
-	return source, nil
+	return b.firstThatWorks(ctx)
 }
 
 // build is one template being built.
@@ -103,6 +115,14 @@ func checkBuild(r recipe, o BuildOptions) error {
 	if err := checkMirror("mirror", o.Mirror); o.Mirror != "" && err != nil {
 		return err
 	}
+	isBootstrap := func(s recipeSource) bool { return s.Type == "bootstrap" }
+	if o.Mirror != "" && !slices.ContainsFunc(r.Source, isBootstrap) {
+		err := sysctl.E(sysctl.Invalid, "template %q takes no mirror: none of its sources is a bootstrap", r.Name)
+		if _, ok := r.Vars["mirror"]; ok {
+			err = err.WithHint("sysctl template build %s --set mirror=%s", r.Name, o.Mirror)
+		}
+		return err
+	}
 	for _, of := range slices.Sorted(maps.Keys(o.Mirrors)) {
 		if err := checkMirror("mirror of "+of, o.Mirrors[of]); err != nil {
 			return err
@@ -112,11 +132,7 @@ func checkBuild(r recipe, o BuildOptions) error {
 }
 
 func checkMirror(what, mirror string) error {
-	u, err := url.Parse(mirror)
-	if err != nil || !slices.Contains([]string{"http", "https", "file"}, u.Scheme) || strings.ContainsAny(mirror, " \t\n") {
-		return sysctl.E(sysctl.Invalid, "%s: %q is not an http, https or file URL", what, mirror)
-	}
-	return nil
+	return sysctl.Wrap(CheckURL(mirror), "%s", what)
 }
 
 // hostArch is this host's architecture in Debian's names.
@@ -133,7 +149,7 @@ func hostArch() string {
 }
 
 // firstThatWorks tries the sources that are for this architecture.
-func (b *build) firstThatWorks(ctx context.Context) (string, error) {
+func (b *build) firstThatWorks(ctx context.Context) (Built, error) {
 	var tried []failure
 	for _, s := range b.recipe.Source {
 		if len(s.Arch) > 0 && !slices.Contains(s.Arch, b.Arch) {
@@ -141,22 +157,22 @@ func (b *build) firstThatWorks(ctx context.Context) (string, error) {
 		}
 		if len(tried) > 0 {
 			last := tried[len(tried)-1]
-			b.say("%s does not work, trying %s: %v", last.source, s.name(), last.err)
+			b.say("%s does not work, trying %s: %s", last.source, s.name(), strings.TrimPrefix(last.err.Error(), last.source+": "))
 			if err := clearDir(b.dir); err != nil {
-				return "", err
+				return Built{}, err
 			}
 		}
-		what, err := b.try(ctx, s)
+		built, err := b.try(ctx, s)
 		if err == nil {
-			return what, nil
+			return built, nil
 		}
 		err = classify(ctx, err, s.name(), b.dir)
 		if kind := sysctl.KindOf(err); kind == sysctl.Canceled || kind == sysctl.NoSpace {
-			return "", err
+			return Built{}, err
 		}
 		tried = append(tried, failure{s.name(), err})
 	}
-	return "", failed(tried, b.Arch)
+	return Built{}, failed(tried, b.Arch)
 }
 
 // failure is why a source did not work.
@@ -188,6 +204,9 @@ func failed(tried []failure, arch string) error {
 func (b *build) say(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	b.Progress.Report(line, 0, 0)
+	if b.Note != nil {
+		b.Note(line)
+	}
 	if b.Log != nil {
 		_, _ = io.WriteString(b.Log, line+"\n") // a log that fails stops nothing
 	}
@@ -204,27 +223,50 @@ func clearDir(dir string) error {
 }
 
 // try makes the tree from one source and puts into it what the recipe wants.
-func (b *build) try(ctx context.Context, s recipeSource) (what string, err error) {
-	switch s.Type {
-	case "bootstrap":
-		what, err = b.bootstrap(ctx, s)
-	case "tar":
-		what, err = b.tar(ctx, s)
-	case "dir":
-		what, err = b.directory(ctx, s)
-	case "oci":
-		what, err = b.oci(ctx, s)
-	case "simplestreams":
-		what, err = b.streams(ctx, s)
-	}
+func (b *build) try(ctx context.Context, s recipeSource) (Built, error) {
+	b.Progress.Report("ask "+s.name(), 0, 0)
+	o, err := b.open(ctx, s)
 	if err != nil {
-		return "", err
+		return Built{}, err
+	}
+	built := Built{Inputs: b.inputs(s, o.identity)}
+	if b.Have != nil && b.Have(built.Inputs) {
+		built.Cached = true
+		return built, nil
+	}
+	if built.Source, err = o.fill(ctx); err != nil {
+		return Built{}, err
 	}
 	note, err := b.install(ctx, s)
 	if err != nil {
-		return "", err
+		return Built{}, err
 	}
-	return what + note, tidy(ctx, b.dir, b.recipe.Files)
+	built.Source += note
+	return built, tidy(ctx, b.dir, b.recipe.Files)
+}
+
+// opened is a source that answers: what it has is known, and not fetched.
+type opened struct {
+	// identity names its content: a digest, with what it is of. It is "" where nothing but making the tree tells.
+	identity string
+	fill     func(ctx context.Context) (what string, err error)
+}
+
+// open asks a source what it has.
+func (b *build) open(ctx context.Context, s recipeSource) (opened, error) {
+	switch s.Type {
+	case "bootstrap":
+		return b.openBootstrap(ctx, s)
+	case "tar":
+		return opened{s.SHA256, func(ctx context.Context) (string, error) { return b.tar(ctx, s) }}, nil
+	case "dir":
+		return b.openDirectory(ctx, s)
+	case "oci":
+		return b.openOCI(ctx, s)
+	case "simplestreams":
+		return b.openStreams(ctx, s)
+	}
+	return opened{}, sysctl.E(sysctl.Internal, "a source of type %q", s.Type)
 }
 
 // unpackOptions are the options for what a source gives.

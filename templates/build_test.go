@@ -46,8 +46,8 @@ func TestBuild(t *testing.T) {
 	needs.Root(t)
 	files := "files:\n  - {path: /etc/motd, mode: \"0600\", content: hello}\n"
 	for tool, want := range map[string]string{
-		"mmdebstrap":  "--variant=minbase --include=systemd-sysv --mode=root --format=directory --architectures=ARCH bookworm DIR https://mirror.example/debian\n",
-		"debootstrap": "--variant=minbase --include=systemd-sysv --arch=ARCH bookworm DIR https://mirror.example/debian\n",
+		"mmdebstrap":  "--variant=minbase --include=systemd-sysv --mode=root --format=directory --architectures=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
+		"debootstrap": "--variant=minbase --include=systemd-sysv --arch=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
 	} {
 		t.Run(tool, func(t *testing.T) {
 			c, _ := load(t, map[string]string{"mine.yaml": good + files})
@@ -55,15 +55,15 @@ func TestBuild(t *testing.T) {
 			dir, above := emptyDir(t)
 			var log bytes.Buffer
 			var steps []string
-			source, err := c.Build(t.Context(), "my/os", dir, BuildOptions{Mirror: "https://mirror.example/debian", Log: &log, Progress: func(s string, _, _ int64) { steps = append(steps, s) }})
+			built, err := c.Build(t.Context(), "my/os", dir, BuildOptions{Mirror: "http://127.0.0.1:1/debian", Log: &log, Progress: func(s string, _, _ int64) { steps = append(steps, s) }})
 			if err != nil {
 				t.Fatal(err)
 			}
 			untouched(t, above)
-			if want := fmt.Sprintf("%s bookworm (%s)", tool, hostArch()); source != want {
-				t.Errorf("source %q", source)
+			if want := fmt.Sprintf("%s bookworm (%s)", tool, hostArch()); built.Source != want {
+				t.Errorf("source %q", built.Source)
 			}
-			if log.String() != "I: extracting archives...\nother\n" || strings.Join(steps, ";") != "extracting archives" {
+			if log.String() != "I: extracting archives...\nother\n" || strings.Join(steps, ";") != "ask bootstrap bookworm;extracting archives" {
 				t.Errorf("log %q, steps %q", log.String(), steps)
 			}
 			args, err := os.ReadFile(dir + "/etc/args")

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Only what has been built and booted is built in. catalogue/unproven holds recipes that nobody has
-// tried against the world outside yet: the tests read them, users can copy them.
+// A recipe that says "tried: true" has been built and booted. The others are written from what their distributions
+// publish, and nothing is promised of them.
 //
 //go:embed catalogue/*.yaml
 var builtIn embed.FS
@@ -49,23 +49,28 @@ func (e entry) decode(by *rules) (recipe, error) {
 	return decode(file, e.name, e.data, by)
 }
 
-// Load reads the built-in templates and the files NAME.yaml in userDir ("" or absent: none). A user's
-// template that is wrong stands in List and is reported by Validate and Find; the others work. It fails where
-// userDir cannot be read.
-func Load(userDir string) (*Catalogue, error) {
-	own, err := builtInEntries()
+// Load reads the built-in templates and the files NAME.yaml in the user's directories, of which later ones win by name
+// ("" or absent: none in it). A user's template that is wrong stands in List and is reported by Validate and Find; the
+// others work. It fails where a directory cannot be read.
+func Load(userDirs ...string) (*Catalogue, error) {
+	all, err := builtInEntries()
 	if err != nil {
 		return nil, err
 	}
-	users, err := userEntries(userDir)
-	if err != nil {
-		return nil, sysctl.Wrap(err, "read templates")
+	for _, dir := range userDirs {
+		users, err := userEntries(dir)
+		if err != nil {
+			return nil, sysctl.Wrap(err, "read templates")
+		}
+		all = append(all, users...)
 	}
-	c := &Catalogue{entries: users}
-	for _, e := range own {
-		if !slices.ContainsFunc(users, func(u entry) bool { return u.name == e.name }) {
+	c := &Catalogue{}
+	seen := map[string]bool{}
+	for _, e := range slices.Backward(all) {
+		if !seen[e.name] {
 			c.entries = append(c.entries, e)
 		}
+		seen[e.name] = true
 	}
 	slices.SortFunc(c.entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
 	return c, nil

@@ -184,6 +184,9 @@ func (d *download) whole(ctx context.Context) error {
 	return nil
 }
 
+// goesOn is the way out of a download that broke off.
+const goesOn = "try again: it goes on where it broke off"
+
 // brokenOff marks a download that can be continued.
 type brokenOff struct{ err error }
 
@@ -271,13 +274,13 @@ func (d *download) receive(ctx context.Context, body io.Reader, stalled *time.Ti
 		d.tally.add(int64(n))
 		switch {
 		case err == io.EOF && d.size > 0 && d.at < d.size:
-			return brokenOff{sysctl.E(sysctl.Unavailable, "%d of %d bytes came", d.at, d.size)}
+			return brokenOff{sysctl.E(sysctl.Unavailable, "%d of %d bytes came", d.at, d.size).WithHint(goesOn)}
 		case err == io.EOF:
 			return nil
 		case err != nil && context.Cause(ctx) != nil && !errors.Is(context.Cause(ctx), context.Canceled):
-			return brokenOff{sysctl.E(sysctl.Unavailable, "%v", context.Cause(ctx))}
+			return brokenOff{sysctl.E(sysctl.Unavailable, "%v", context.Cause(ctx)).WithHint(goesOn)}
 		case err != nil:
-			return brokenOff{sysctl.E(sysctl.Unavailable, "%w", err)}
+			return brokenOff{sysctl.E(sysctl.Unavailable, "%w", err).WithHint(goesOn)}
 		}
 	}
 }

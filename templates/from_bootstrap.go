@@ -13,6 +13,45 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
+// openBootstrap asks the package archive, where we know it, which packages it has. An archive that does not tell is
+// the tool's to judge.
+func (b *build) openBootstrap(ctx context.Context, s recipeSource) (opened, error) {
+	fill := func(ctx context.Context) (string, error) { return b.bootstrap(ctx, s) }
+	mirror := strings.TrimSuffix(b.archive(s), "/")
+	if mirror == "" {
+		return opened{"", fill}, nil
+	}
+	identity := []string{mirror}
+	for _, at := range b.indexes(s, mirror) {
+		if text, _, err := getSmall(ctx, b.client, at, b.quiet); err == nil {
+			identity = append(identity, sumOf(text))
+		} else if ctx.Err() != nil {
+			return opened{}, err
+		}
+	}
+	return opened{strings.Join(identity, " "), fill}, nil
+}
+
+// indexes are the URLs of what an archive says of all its packages.
+func (b *build) indexes(s recipeSource, mirror string) []string {
+	if !s.isRPM(b.recipe) {
+		return []string{mirror + "/dists/" + s.Suite + "/Release"}
+	}
+	var all []string
+	arch, _ := rpmArch(b.Arch)
+	for _, r := range s.Repos {
+		below := strings.NewReplacer("$basearch", arch, "$releasever", s.Release).Replace(r.Path)
+		all = append(all, mirror+"/"+strings.TrimSuffix(below, "/")+"/repodata/repomd.xml")
+	}
+	return all
+}
+
+// rpmArch is an architecture as RPM names it.
+func rpmArch(arch string) (string, bool) {
+	name, ok := map[string]string{"amd64": "x86_64", "i386": "i686", "arm64": "aarch64", "ppc64el": "ppc64le", "s390x": "s390x", "armhf": "armv7hl", "riscv64": "riscv64"}[arch]
+	return name, ok
+}
+
 // bootstrap makes the tree by a tool that installs packages into a directory.
 func (b *build) bootstrap(ctx context.Context, s recipeSource) (string, error) {
 	program, err := s.program(b.recipe)
@@ -106,7 +145,7 @@ func (b *build) debianArgs(tool string, s recipeSource, mirror string) []string 
 
 // rpmArgs are the arguments of a tool for RPM repositories. Its configuration lies in temp: nothing of the host's counts.
 func (b *build) rpmArgs(tool string, s recipeSource, mirror, temp string) ([]string, error) {
-	arch, ok := map[string]string{"amd64": "x86_64", "i386": "i686", "arm64": "aarch64", "ppc64el": "ppc64le", "s390x": "s390x", "armhf": "armv7hl", "riscv64": "riscv64"}[b.Arch]
+	arch, ok := rpmArch(b.Arch)
 	if !ok {
 		return nil, sysctl.E(sysctl.Unsupported, "RPM has no architecture %s", b.Arch)
 	}

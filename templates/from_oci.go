@@ -31,37 +31,45 @@ const (
 	maxIndexes = 3
 )
 
-// oci makes the tree of an image in a registry.
-func (b *build) oci(ctx context.Context, s recipeSource) (string, error) {
+// openOCI asks a registry which image a reference means.
+func (b *build) openOCI(ctx context.Context, s recipeSource) (opened, error) {
 	ref, err := b.reference(s)
 	if err != nil {
-		return "", err
+		return opened{}, err
 	}
 	reg := &registry{build: b, ref: ref}
 	text, err := reg.manifest(ctx, s)
 	if err != nil {
-		return "", err
+		return opened{}, err
 	}
 	m, err := checkManifest(text)
 	if err != nil {
-		return "", err
+		return opened{}, err
 	}
-	if err := reg.checkPlatform(ctx, m.Config); err != nil {
-		return "", err
+	return opened{sumOf(text), func(ctx context.Context) (string, error) {
+		if err := reg.tree(ctx, m); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("oci %s sha256:%s (%s)", s.Ref, sumOf(text), b.Arch), nil
+	}}, nil
+}
+
+// tree makes the tree of an image: its layers over each other.
+func (r *registry) tree(ctx context.Context, m *v1.Manifest) error {
+	if err := r.checkPlatform(ctx, m.Config); err != nil {
+		return err
 	}
-	files, err := reg.layers(ctx, m.Layers)
+	files, err := r.layers(ctx, m.Layers)
 	defer closeAll(files)
 	if err != nil {
-		return "", err
+		return err
 	}
 	var layers []layer
 	for _, l := range m.Layers {
 		layers = append(layers, layer{l.Digest.String(), &rewound{f: files[l.Digest.Hex]}})
 	}
-	if _, err := unpackLayers(ctx, layers, b.dir, b.unpackOptions()); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("oci %s sha256:%s (%s)", s.Ref, sumOf(text), b.Arch), nil
+	_, err = unpackLayers(ctx, layers, r.dir, r.unpackOptions())
+	return err
 }
 
 // reference is where the image is, on its registry or the one that stands for it.

@@ -48,31 +48,37 @@ type streamsItem struct {
 	Size   int64  `json:"size"`
 }
 
-// streams makes the tree of an image on an image server.
-func (b *build) streams(ctx context.Context, s recipeSource) (string, error) {
+// openStreams asks an image server which build of an image is its latest.
+func (b *build) openStreams(ctx context.Context, s recipeSource) (opened, error) {
 	server, err := url.Parse(b.elsewhere(s.Server))
 	if err != nil {
-		return "", sysctl.E(sysctl.Invalid, "%v", err)
+		return opened{}, sysctl.E(sysctl.Invalid, "%v", err)
 	}
 	item, version, err := b.findImage(ctx, server, s.Image)
 	if err != nil {
-		return "", sysctl.Wrap(err, "image %s", s.Image)
+		return opened{}, sysctl.Wrap(err, "image %s", s.Image)
 	}
+	return opened{item.SHA256, func(ctx context.Context) (string, error) {
+		if err := b.streams(ctx, server, item); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("simplestreams %s %s %s sha256:%s (%s)", s.Server, s.Image, version, item.SHA256, b.Arch), nil
+	}}, nil
+}
+
+// streams makes the tree of a file on an image server.
+func (b *build) streams(ctx context.Context, server *url.URL, item streamsItem) error {
 	r := remote{url: server.JoinPath(item.Path).String(), sum: item.SHA256, size: item.Size, client: b.client, quiet: b.quiet}
 	f, err := b.cache.fetch(ctx, r, b.maxDownload(), &tally{progress: b.Progress, step: "download", total: item.Size})
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer f.Close()
 	if item.Type == "squashfs" {
-		err = b.unsquash(ctx, b.cache.blob(item.SHA256))
-	} else {
-		_, err = Unpack(ctx, f, b.dir, b.unpackOptions())
+		return b.unsquash(ctx, b.cache.blob(item.SHA256))
 	}
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("simplestreams %s %s %s sha256:%s (%s)", s.Server, s.Image, version, item.SHA256, b.Arch), nil
+	_, err = Unpack(ctx, f, b.dir, b.unpackOptions())
+	return err
 }
 
 // findImage finds the root filesystem of the image with an alias.

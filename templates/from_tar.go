@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
@@ -38,7 +40,7 @@ func (b *build) archiveFile(ctx context.Context, s recipeSource) (*os.File, erro
 	}
 	f, err := os.Open(u.Path)
 	if err != nil {
-		return nil, err
+		return nil, absent(err)
 	}
 	sum := sha256.New()
 	if _, err = io.Copy(sum, contextReader{ctx, f}); err == nil {
@@ -54,6 +56,14 @@ func (b *build) archiveFile(ctx context.Context, s recipeSource) (*os.File, erro
 	return f, nil
 }
 
+// absent classifies what a file or directory that the recipe names gave.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return sysctl.E(sysctl.NotFound, "%w", err)
+	}
+	return err
+}
+
 // elsewhere is the URL by which to get what is at the URL or path at: Mirrors may name another server for its host's.
 func (b *build) elsewhere(at string) string {
 	u, err := url.Parse(at)
@@ -65,6 +75,18 @@ func (b *build) elsewhere(at string) string {
 		m += "?" + u.RawQuery
 	}
 	return m
+}
+
+// openDirectory looks at all of a directory on this machine.
+func (b *build) openDirectory(ctx context.Context, s recipeSource) (opened, error) {
+	if _, err := os.Stat(s.Path); err != nil {
+		return opened{}, absent(err)
+	}
+	sum := sha256.New()
+	if err := Pack(ctx, s.Path, sum); err != nil {
+		return opened{}, err
+	}
+	return opened{hex.EncodeToString(sum.Sum(nil)), func(ctx context.Context) (string, error) { return b.directory(ctx, s) }}, nil
 }
 
 // directory makes the tree a copy of a directory on this machine.

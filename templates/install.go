@@ -2,6 +2,7 @@ package templates
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -57,7 +58,7 @@ func (r recipe) script(s recipeSource) string {
 	if len(lines) == 0 {
 		return ""
 	}
-	return "set -e\n" + strings.Join(lines, "\n") + "\n"
+	return "set -e\nexport SOURCE_DATE_EPOCH=" + strconv.Itoa(sourceDate) + "\n" + strings.Join(lines, "\n") + "\n"
 }
 
 // installLines are the commands by which a package manager installs packages and forgets what it needed for that. The

@@ -35,6 +35,7 @@ type recipe struct {
 	Description string            `yaml:"description" doc:"one line for people"`
 	OS          recipeOS          `yaml:"os" doc:"what is made"`
 	EOL         string            `yaml:"eol" is:"date" doc:"the day after which its makers mend nothing more, YYYY-MM-DD"`
+	Tried       bool              `yaml:"tried" doc:"it has been built and booted, not only written"`
 	Vars        map[string]string `yaml:"vars" is:"variable" doc:"values that --set changes, put in place of ${name}; one that is empty must be set"`
 	Source      []recipeSource    `yaml:"source" need:"yes" doc:"ways to make the tree: the first that works is used"`
 	Packages    recipePackages    `yaml:"packages" doc:"what a source that is no whole system gets installed"`
@@ -122,7 +123,7 @@ func (f recipeFile) perm() fs.FileMode {
 func (r recipe) template(origin string) sysctl.Template {
 	return sysctl.Template{
 		Name: r.Name, Aliases: r.Aliases, Description: r.Description, Family: r.OS.Family, Version: r.OS.Version,
-		Arch: r.OS.Arch, EOL: r.EOL, Origin: origin,
+		Arch: r.OS.Arch, EOL: r.EOL, Tried: r.Tried, Origin: origin, Variables: r.Vars,
 	}
 }
 

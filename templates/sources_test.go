@@ -41,7 +41,8 @@ func buildOf(t *testing.T, text, dir string, o BuildOptions) (string, error) {
 	if _, _, err := c.Find("mine"); err != nil {
 		t.Fatal(err)
 	}
-	return c.Build(t.Context(), "mine", dir, o)
+	built, err := c.Build(t.Context(), "mine", dir, o)
+	return built.Source, err
 }
 
 // wantTree fails where the build failed, or its tree lacks a file.
@@ -99,7 +100,7 @@ func TestBuildTar(t *testing.T) {
 		{"not there", source(s.URL+"/none.tgz", data), sysctl.Unavailable, "404"},
 		{"other content", source(s.URL+"/r.tgz", hostile), sysctl.Unavailable, "wrong content"},
 		{"other content here", source(at, hostile), sysctl.Invalid, "wrong content"},
-		{"no file", source(at+"x", hostile), sysctl.Internal, "no such file"},
+		{"no file", source(at+"x", hostile), sysctl.NotFound, "no such file"},
 		{"hostile", source(s.URL+"/hostile.tar", hostile), sysctl.Invalid, "leads out of the tree"},
 		{"no init", source(s.URL+"/noinit.tar", archive(t, system()...)), sysctl.Unsupported, "there is no init in it"},
 		{"no source for us", "type: dir, path: /x, arch: [" + map[bool]string{true: "arm64", false: "amd64"}[hostArch() == "amd64"] + "]", sysctl.Unsupported, "no source is for " + hostArch()},
@@ -230,7 +231,7 @@ func TestVariables(t *testing.T) {
 		set  map[string]string
 		want string
 	}{
-		{nil, "tree: has no value: --set tree=VALUE"},
+		{nil, "tree: has no value: sysctl template build mine --set tree=VALUE"},
 		{map[string]string{"tree": "relative"}, `source[0].path: "relative" is not a clean absolute path`},
 		{map[string]string{"tree": from, "tee": "x"}, "tee: is no variable of template mine: other, tree"},
 		{map[string]string{"tree": from, "other": ""}, "other: has no value"},
@@ -246,21 +247,21 @@ func TestVariables(t *testing.T) {
 
 func TestBuildDNF(t *testing.T) {
 	needs.Root(t)
-	text := recipeOf("packages: {install: [systemd, dnf]}\n", `type: bootstrap, release: "9", mirror: "https://a.example/9", repos: [{name: baseos, path: "BaseOS/$basearch/os", gpgkey: "https://a.example/KEY"}, {name: appstream, path: x, gpgkey: /etc/key}]`)
+	text := recipeOf("packages: {install: [systemd, dnf]}\n", `type: bootstrap, release: "9", mirror: "https://127.0.0.1:1/9", repos: [{name: baseos, path: "BaseOS/$basearch/os", gpgkey: "https://a.example/KEY"}, {name: appstream, path: x, gpgkey: /etc/key}]`)
 	script := "for a; do case $a in --installroot=*) dir=${a#--installroot=};; esac; done\n" + makeSystem + "\nfor a; do case $a in --config=*) cat ${a#--config=} > $dir/etc/conf;; esac; done"
 	c, _ := load(t, map[string]string{"mine.yaml": text})
 	fakeTool(t, "dnf", script)
 	dir, _ := emptyDir(t)
-	got, err := c.Build(t.Context(), "mine", dir, BuildOptions{Arch: "i386", Mirrors: map[string]string{"debian": "https://mirror.example/el9/"}})
-	if err != nil || got != "dnf debian 9 (i386)" {
-		t.Fatalf("%s %v", got, err)
+	got, err := c.Build(t.Context(), "mine", dir, BuildOptions{Arch: "i386", Mirrors: map[string]string{"debian": "https://127.0.0.1:1/el9/"}})
+	if err != nil || got.Source != "dnf debian 9 (i386)" {
+		t.Fatalf("%+v %v", got, err)
 	}
 	args, err := os.ReadFile(dir + "/etc/args")
 	if err != nil || !strings.Contains(string(args), " --installroot="+dir+" --releasever=9 -y --forcearch=i686 --setopt=module_platform_id=platform:el9 install systemd dnf\n") {
 		t.Errorf("%s %v", args, err)
 	}
 	conf, err := os.ReadFile(dir + "/etc/conf")
-	for _, line := range []string{"[baseos]\n", "baseurl=https://mirror.example/el9/BaseOS/$basearch/os\n", "gpgcheck=1\ngpgkey=https://a.example/KEY\n", "gpgkey=file:///etc/key\n", "plugins=0\n"} {
+	for _, line := range []string{"[baseos]\n", "baseurl=https://127.0.0.1:1/el9/BaseOS/$basearch/os\n", "gpgcheck=1\ngpgkey=https://a.example/KEY\n", "gpgkey=file:///etc/key\n", "plugins=0\n"} {
 		if err != nil || !strings.Contains(string(conf), line) {
 			t.Errorf("no %q in %s (%v)", line, conf, err)
 		}
@@ -454,6 +455,12 @@ func TestMirrors(t *testing.T) {
 	dir, _ := emptyDir(t)
 	_, err := c.Build(t.Context(), "mine", dir, BuildOptions{Mirrors: map[string]string{"debian": "--x"}})
 	wantError(t, err, sysctl.Invalid, `mirror of debian: "--x" is not an http, https or file URL`)
+	c, _ = load(t, map[string]string{"mine.yaml": recipeOf("vars: {mirror: x}\n", "type: dir, path: /x")})
+	_, err = c.Build(t.Context(), "mine", dir, BuildOptions{Mirror: "http://m.example"})
+	wantError(t, err, sysctl.Invalid, `"mine" takes no mirror`)
+	if sysctl.HintOf(err) != "sysctl template build mine --set mirror=http://m.example" {
+		t.Errorf("hint %q", sysctl.HintOf(err))
+	}
 	b := &build{BuildOptions: BuildOptions{Mirrors: map[string]string{"images.example:8443": "https://near.example/copy/"}}}
 	for at, want := range map[string]string{
 		"https://images.example:8443/a%2Fb?c=d": "https://near.example/copy/a%2Fb?c=d", "https://images.example/a": "https://images.example/a", "/a/b": "/a/b",

@@ -21,12 +21,12 @@ func tidy(ctx context.Context, dir string, files []recipeFile) error {
 	if err := unix.Fchmod(root, 0o755); err != nil {
 		return err
 	}
-	for _, full := range []string{"dev", "run", "tmp", "var/lib/apt/lists", "var/cache/apt", "var/log/apt", "var/cache/dnf", "var/cache/yum"} {
+	for _, full := range emptied() {
 		if err := empty(root, full); err != nil {
 			return sysctl.Wrap(err, "empty /%s", full)
 		}
 	}
-	for _, gone := range []string{"var/log/dpkg.log", "var/log/bootstrap.log", "var/log/alternatives.log", "etc/hostname"} {
+	for _, gone := range removed() {
 		if err := removeIn(root, gone); err != nil {
 			return sysctl.Wrap(err, "remove /%s", gone)
 		}
@@ -37,6 +37,31 @@ func tidy(ctx context.Context, dir string, files []recipeFile) error {
 		files = append([]recipeFile{{Path: "/etc/resolv.conf"}}, files...)
 	}
 	return writeFiles(ctx, dir, files)
+}
+
+// emptied are the directories of what tools keep for themselves.
+func emptied() []string {
+	return []string{
+		"dev", "run", "tmp", "var/tmp", "var/lib/apt/lists", "var/cache/apt", "var/log/apt", "var/cache/dnf", "var/cache/yum", "var/cache/libdnf5",
+		"var/cache/zypp", "var/cache/apk", "var/cache/pacman/pkg", "var/cache/xbps", "var/log/journal", "var/log/anaconda",
+		"var/cache/ldconfig", // inode numbers and times
+	}
+}
+
+// removed are files that tell when, where and by whom a tree was made. Whoever writes them makes them anew.
+func removed() []string {
+	gone := []string{
+		"etc/hostname", "var/lib/systemd/random-seed", "var/lib/urandom/random-seed", "var/lib/dpkg/status-old", "var/lib/dpkg/available-old",
+		"var/lib/dpkg/diversions-old", "var/lib/dpkg/statoverride-old", "var/cache/debconf/config.dat-old", "var/cache/debconf/templates.dat-old",
+		"var/lib/dnf/history.sqlite-shm", "var/lib/dnf/history.sqlite-wal",
+	}
+	for _, log := range []string{
+		"dpkg.log", "bootstrap.log", "alternatives.log", "dnf.log", "dnf.librepo.log", "dnf.rpm.log", "dnf5.log", "hawkey.log", "yum.log",
+		"zypper.log", "zypp/history", "pacman.log", "apk.log", "apt/term.log",
+	} {
+		gone = append(gone, "var/log/"+log)
+	}
+	return gone
 }
 
 // empty removes what is in a directory below root; absent is success.

@@ -10,6 +10,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -101,8 +102,13 @@ func toolEnv(env []string, temp string) []string {
 		return key == "LANG" || key == "LANGUAGE" || key == "TMPDIR" || key == "HOME" || strings.HasPrefix(key, "LC_") ||
 			strings.HasPrefix(key, "DEB")
 	})
+	env = append(env, "SOURCE_DATE_EPOCH="+strconv.Itoa(sourceDate))
 	return append(env, "LC_ALL=C.UTF-8", "HOME=/root", "TMPDIR="+temp, "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true")
 }
+
+// sourceDate is the day on which accounts are made, in seconds since 1970, whenever a tool makes them
+// (reproducible-builds.org/specs/source-date-epoch): 2020-01-01.
+const sourceDate = 1577836800
 
 // lastLines is how many lines of a tool's output an error shows.
 const lastLines = 10

@@ -73,7 +73,7 @@ func (r recipe) set(values map[string]string, data []byte) (recipe, error) {
 	r = r.expand(values)
 	for _, name := range slices.Sorted(maps.Keys(r.Vars)) {
 		if r.Vars[name] == "" {
-			errs.Add(name, "has no value: --set %s=VALUE", name)
+			errs.Add(name, "has no value: sysctl template build %s --set %s=VALUE", r.Name, name)
 		}
 	}
 	if err := errs.Err(); err != nil {

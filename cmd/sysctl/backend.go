@@ -18,6 +18,8 @@ type backend interface {
 	Template(ctx context.Context, name string) (sysctl.Template, []byte, error)
 	TemplateSteps(ctx context.Context, name string) ([]sysctl.PrepStep, error)
 	ValidateTemplate(ctx context.Context, path string) error
+	BuildTemplate(ctx context.Context, o manager.BuildOptions) (manager.Build, error)
+	TemplateSchema() []byte
 
 	Networks(ctx context.Context) ([]sysctl.Network, error)
 	Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error)
@@ -52,6 +54,8 @@ type imageVerbs interface {
 	Image(ctx context.Context, ref string) (sysctl.Image, error)
 	ImageSteps(ctx context.Context, ref string) ([]sysctl.PrepStep, error)
 	Detect(ctx context.Context, o manager.DetectOptions) (manager.Detection, error)
+	PullImage(ctx context.Context, o manager.PullOptions) (manager.Build, error)
+	PullRemotes() []string
 	ImportImage(ctx context.Context, o manager.ImportOptions) (sysctl.Image, error)
 	ExportImage(ctx context.Context, ref string, w io.Writer) error
 	DeleteImage(ctx context.Context, ref string) error

@@ -111,6 +111,37 @@ func (a *app) templateNames() completer {
 	})
 }
 
+// templateVariables completes with the variables of the template that the command line names.
+func (a *app) templateVariables() completer {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		words, how := a.live(func(ctx context.Context, b backend) []string {
+			var words []string
+			if t, _, err := b.Template(ctx, strings.Join(args, "")); err == nil {
+				for name := range t.Variables {
+					words = append(words, name+"=")
+				}
+			}
+			return words
+		})(cmd, args, word)
+		return words, how | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// pullRemotes completes with what stands before the colon of an image to pull.
+func (a *app) pullRemotes() completer {
+	remotes := a.live(func(_ context.Context, b backend) []string {
+		words := b.PullRemotes()
+		for i := range words {
+			words[i] += ":"
+		}
+		return words
+	})
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		words, how := remotes(cmd, args, word)
+		return words, how | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
 // sources completes with what an instance can be made from.
 func (a *app) sources() completer {
 	templates, images := a.templateNames(), a.imageRefs()

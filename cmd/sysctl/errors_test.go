@@ -135,3 +135,14 @@ func TestOutputErrors(t *testing.T) {
 		}
 	}
 }
+
+// Every line of every broken recipe is told, each with what it belongs to.
+func TestSeveralBrokenRecipes(t *testing.T) {
+	f := seeded(sysctl.Running)
+	f.broken = true
+	r := runCLI(t, f, "template", "validate", "--all")
+	want := "sysctl: one.yaml: a: x\nsysctl: one.yaml: b: y\nsysctl: two.yaml:1: z\n"
+	if r.status != 2 || r.stderr != want {
+		t.Errorf("exit status %d\n%s", r.status, r.stderr)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -29,6 +30,8 @@ type fake struct {
 	Pieces    map[string]sysctl.Profile `json:"profiles"`
 	Facts     []sysctl.Fact             `json:"facts"`
 	Last      string                    `json:"last"` // the last request that has no other effect, as JSON
+
+	broken bool // two of its recipes are
 
 	exec func(manager.ExecOptions) (int, error) // nil: a few commands of its own
 }
@@ -144,7 +147,7 @@ func (f *fake) Create(ctx context.Context, o manager.CreateOptions) (manager.Pla
 	}
 	o.Progress.Report("make", 1, 2)
 	p := o.Progress
-	o.Progress = nil
+	o.Progress, o.Note = nil, nil
 	if o.Name == "" {
 		o.Name = sysctl.Generated(o.Source, 1)
 	}
@@ -152,6 +155,7 @@ func (f *fake) Create(ctx context.Context, o manager.CreateOptions) (manager.Pla
 	f.note(verb, struct {
 		manager.CreateOptions
 		Progress any `json:",omitempty"`
+		Note     any `json:",omitempty"`
 	}{CreateOptions: o})
 	var err error
 	switch {
@@ -390,7 +394,7 @@ func (f *fake) DeleteImage(ctx context.Context, ref string) error {
 
 func (f *fake) Templates(context.Context) ([]sysctl.Template, error) {
 	return []sysctl.Template{{Name: "debian12", Aliases: []string{"bookworm"}, Description: "Debian 12", Family: "debian",
-		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Origin: "built-in"}}, nil
+		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Tried: true, Origin: "built-in", Variables: map[string]string{"suite": "bookworm"}}}, nil
 }
 
 func (f *fake) Template(ctx context.Context, name string) (sysctl.Template, []byte, error) {
@@ -403,11 +407,37 @@ func (f *fake) Template(ctx context.Context, name string) (sysctl.Template, []by
 
 func (f *fake) ValidateTemplate(_ context.Context, path string) error {
 	f.note("validate", path)
+	if f.broken {
+		return errors.Join(sysctl.Wrap(sysctl.FieldErrors{{Field: "a", Msg: "x"}, {Field: "b", Msg: "y"}}, "one.yaml"), sysctl.E(sysctl.Invalid, "two.yaml:1: z"))
+	}
 	if strings.HasPrefix(path, "bad") {
 		return sysctl.FieldErrors{{Field: path + ":3", Msg: "no such field"}, {Field: path + ":7", Msg: "no such family"}}
 	}
 	return nil
 }
+
+func (f *fake) BuildTemplate(ctx context.Context, o manager.BuildOptions) (manager.Build, error) {
+	f.note("build", []any{o.Template, o.Set, o.Mirror, o.Offline, o.Rebuild})
+	if _, _, err := f.Template(ctx, o.Template); err != nil && o.Template == "nobody" {
+		return manager.Build{}, err
+	}
+	if o.Note != nil && o.Mirror != "" {
+		o.Note("bootstrap bookworm does not work, trying oci x: no answer")
+	}
+	return manager.Build{Image: picture(o.Template), Cached: !o.Rebuild}, nil
+}
+
+func (f *fake) TemplateSchema() []byte { return []byte("{}\n") }
+
+func (f *fake) PullImage(_ context.Context, o manager.PullOptions) (manager.Build, error) {
+	f.note("pull", []any{o.Ref, o.Alias, o.Offline})
+	if strings.HasPrefix(o.Ref, "nowhere:") {
+		return manager.Build{}, sysctl.E(sysctl.NotFound, "pull %s: there is no remote", o.Ref)
+	}
+	return manager.Build{Image: picture("pulled")}, nil
+}
+
+func (f *fake) PullRemotes() []string { return []string{"docker", "images", "oci"} }
 
 func (f *fake) Profiles(context.Context) ([]sysctl.Profile, error) {
 	return slices.SortedFunc(maps.Values(f.Pieces), func(a, b sysctl.Profile) int { return strings.Compare(a.Name, b.Name) }), nil

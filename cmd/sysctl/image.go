@@ -21,12 +21,12 @@ import (
 func (a *app) imageCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image",
-		Short: "list, import and export root filesystems",
+		Short: "list, pull, import and export root filesystems",
 		Long: `An image is a root filesystem that instances are made from. It never changes. It is named by an alias or by the
 beginning of its id.`,
 		Example: "  sysctl image list",
 	}
-	return a.noun(cmd, a.imageListCmd(), a.imageInfoCmd(), a.imageDetectCmd(), a.imageImportCmd(), a.imageExportCmd(), a.imageDeleteCmd())
+	return a.noun(cmd, a.imageListCmd(), a.imageInfoCmd(), a.imageDetectCmd(), a.imagePullCmd(), a.imageImportCmd(), a.imageExportCmd(), a.imageDeleteCmd())
 }
 
 func (a *app) imageListCmd() *cobra.Command {

@@ -18,7 +18,8 @@ import (
 const (
 	DefaultDir    = "/var/lib/sysctl"
 	DefaultRunDir = "/run/sysctl"
-	templateDir   = "/etc/sysctl/templates"
+	configDir     = "/etc/sysctl" // of the whole machine
+	templateDir   = configDir + "/templates"
 )
 
 // registry holds one symbolic link per environment that is not the default one: its number, leading to
@@ -130,7 +131,7 @@ func (e Environment) Remove() error {
 		number, err = strconv.Atoi(strings.TrimSpace(string(b)))
 		numbered = err == nil
 	}
-	for _, name := range []string{"sysctl.db", "sysctl.db-wal", "sysctl.db-shm", "layers", "instances", "staging", "trash", "environment"} {
+	for _, name := range []string{"sysctl.db", "sysctl.db-wal", "sysctl.db-shm", "layers", "instances", "staging", "trash", "cache", "built", "environment"} {
 		if err := os.RemoveAll(filepath.Join(e.Dir, name)); err != nil {
 			return err
 		}

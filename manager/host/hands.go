@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager"
@@ -125,46 +126,76 @@ func (guests) Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sy
 }
 
 // catalogue loads the recipes only when a verb asks for them: most verbs never do.
-type catalogue struct{}
-
-func (catalogue) List() []sysctl.Template {
-	c, err := templates.Load(templateDir)
-	if err != nil {
-		return nil
-	}
-	return c.List()
+type catalogue struct {
+	dirs    []string          // of the user's recipes, later ones win
+	cache   string            // what was downloaded
+	mirrors map[string]string // of the settings
+	remotes map[string]templates.Remote
 }
 
-func (catalogue) Find(ref string) (sysctl.Template, []byte, error) {
-	c, err := templates.Load(templateDir)
-	if err != nil {
-		return sysctl.Template{}, nil, err
-	}
-	return c.Find(ref)
-}
+func (c catalogue) load() (*templates.Catalogue, error) { return templates.Load(c.dirs...) }
 
-func (catalogue) Steps(ref string) ([]sysctl.PrepStep, error) {
-	c, err := templates.Load(templateDir)
+func (c catalogue) List() ([]sysctl.Template, error) {
+	all, err := c.load()
 	if err != nil {
 		return nil, err
 	}
-	return c.Steps(ref)
+	return all.List(), nil
 }
 
-func (catalogue) Validate(path string) error {
-	c, err := templates.Load(templateDir)
+func (c catalogue) Find(ref string) (sysctl.Template, []byte, error) {
+	all, err := c.load()
+	if err != nil {
+		return sysctl.Template{}, nil, err
+	}
+	return all.Find(ref)
+}
+
+func (c catalogue) Steps(ref string) ([]sysctl.PrepStep, error) {
+	all, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	return all.Steps(ref)
+}
+
+func (c catalogue) Validate(path string) error {
+	all, err := c.load()
 	if err != nil {
 		return err
 	}
-	return c.Validate(path)
+	return all.Validate(path)
 }
 
-func (catalogue) Build(ctx context.Context, ref, dir string, p sysctl.Progress) (string, error) {
-	c, err := templates.Load(templateDir)
+func (catalogue) Schema() []byte { return templates.Schema() }
+
+func (c catalogue) Edition(name string) string { return templates.Edition(name, c.dirs...) }
+
+func (c catalogue) Build(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
+	all, err := c.load()
 	if err != nil {
-		return "", err
+		return manager.Tree{}, err
 	}
-	return c.Build(ctx, ref, dir, templates.BuildOptions{Progress: p})
+	b, err := all.Build(ctx, ref, dir, c.options(o))
+	return manager.Tree(b), err
+}
+
+func (c catalogue) Pull(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
+	b, err := templates.Pull(ctx, ref, c.remotes, dir, c.options(o))
+	return manager.Tree(b), err
+}
+
+func (c catalogue) Remotes() []string { return templates.RemoteNames(c.remotes) }
+
+func (c catalogue) options(o manager.TreeOptions) templates.BuildOptions {
+	return templates.BuildOptions{
+		Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: o.Have, Run: o.Run, Progress: o.Progress, Note: o.Note,
+		Mirrors: c.mirrors, Cache: c.cache,
+	}
+}
+
+func (catalogue) Normalize(ctx context.Context, dir string, since time.Time) error {
+	return templates.Normalize(ctx, dir, since)
 }
 
 func (catalogue) Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error {

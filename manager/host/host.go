@@ -33,7 +33,7 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 	if err != nil {
 		return nil, nil, sysctl.Wrap(err, "environment %s", e.Dir)
 	}
-	settings, err := readSettings(e.Dir)
+	settings, err := readSettings(configDir, e.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,8 +60,8 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 	}
 	m = manager.New(manager.Config{
 		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number)},
-		Guests: guests{}, Catalogue: catalogue{},
-		LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, IDs: ids,
+		Guests: guests{}, Catalogue: settings.catalogue(e.Dir),
+		BuiltDir: filepath.Join(e.Dir, "built"), LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, IDs: ids,
 		Hook: hook(self, e), Link: linkName(number),
 		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: e.Remove,
 	})
@@ -102,4 +102,6 @@ func rand8() string {
 }
 
 // Catalogue is a Manager that knows templates only, for a caller without root. It opens nothing.
-func Catalogue() *manager.Manager { return manager.New(manager.Config{Catalogue: catalogue{}}) }
+func Catalogue() *manager.Manager {
+	return manager.New(manager.Config{Catalogue: catalogue{dirs: []string{templateDir}}})
+}

@@ -61,12 +61,18 @@ func TestSettings(t *testing.T) {
 		{"idmap: {base: 1000}\n", "idmap"},
 		{"idmap: {base: 4294900000, count: 3}\n", "idmap"},
 		{"network: [\n", "config.yaml"},
+		{"mirrors: {debian: 'file:///srv/debian'}\nremotes: {near: {type: simplestreams, url: 'https://images.example'}, hub: {type: oci, url: 'https://hub.example'}}\n", ""},
+		{"mirrors: {debian: --x}\n", "mirrors.debian"},
+		{"remotes: {near: {type: ftp, url: 'https://images.example'}}\n", "remotes.near"},
+		{"remotes: {near: {type: oci, url: hub}}\n", "remotes.near"},
+		{"remotes: {oci: {type: oci, url: 'https://hub.example'}}\n", "remotes.oci"},
+		{"remotes: {'a/b': {type: oci, url: 'https://hub.example'}}\n", "remotes.a/b"},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(c.yaml), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := readSettings(dir)
+		s, err := readSettings(t.TempDir(), dir)
 		if err == nil {
 			_, _, err = s.apply(namesOf(1))
 		}
@@ -77,7 +83,26 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%q: error %v, want Invalid with %q", c.yaml, err, c.bad)
 		}
 	}
-	s, err := readSettings(t.TempDir())
+	// The environment's sources stand before the machine's, by name; nothing else is the machine's to say.
+	machine, dir := t.TempDir(), t.TempDir()
+	write := func(dir, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(machine, "mirrors: {debian: 'http://m.example', ubuntu: 'http://u.example'}\n")
+	write(dir, "mirrors: {debian: 'http://e.example'}\n")
+	if s, err := readSettings(machine, dir); err != nil || s.Mirrors["debian"] != "http://e.example" || s.Mirrors["ubuntu"] != "http://u.example" {
+		t.Errorf("both: %+v %v", s.Mirrors, err)
+	}
+	for _, text := range []string{"network: {bridge: lab0}\n", "mirrors: {debian: --x}\n"} {
+		write(machine, text)
+		if _, err := readSettings(machine, dir); sysctl.KindOf(err) != sysctl.Invalid || !strings.Contains(err.Error(), machine) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	s, err := readSettings(t.TempDir(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,18 +5,22 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/templates"
 	"go.yaml.in/yaml/v3"
 )
 
 // Settings is SYSCTL_DIR/config.yaml: what a user may choose for a whole environment. Every field is
 // optional. Subnets and bridge name are looked at when the default network is first made.
 type Settings struct {
+	Sources `yaml:",inline"`
 	Network struct {
 		Bridge string `yaml:"bridge"`
 		Table  string `yaml:"nat_table"`
@@ -30,23 +34,68 @@ type Settings struct {
 	} `yaml:"idmap"`
 }
 
-// readSettings reads the file strictly; absent means all defaults.
-func readSettings(dir string) (Settings, error) {
+// Sources is /etc/sysctl/config.yaml, where things come from on this machine, and a part of each environment's
+// settings, which win by name.
+type Sources struct {
+	// Mirrors is where to get things instead: by a template's name or a distribution's id the URL of the package archive,
+	// by a host's name the URL that stands for everything on that registry or image server.
+	Mirrors map[string]string `yaml:"mirrors"`
+	// Remotes is where images are pulled from, by the names that "image pull" knows them by.
+	Remotes map[string]templates.Remote `yaml:"remotes"`
+}
+
+// readSettings reads an environment's file over the machine's, strictly; absent means all defaults.
+func readSettings(machine, dir string) (Settings, error) {
 	var s Settings
-	file := filepath.Join(dir, "config.yaml")
+	file := filepath.Join(machine, "config.yaml")
+	if err := readStrictly(file, &s.Sources); err != nil {
+		return s, err
+	}
+	if err := s.Sources.check(); err != nil {
+		return s, sysctl.Wrap(err, "%s", file)
+	}
+	return s, readStrictly(filepath.Join(dir, "config.yaml"), &s)
+}
+
+// readStrictly reads a YAML file into v, over what is in it.
+func readStrictly(file string, v any) error {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+		return nil
 	}
 	if err != nil {
-		return s, err
+		return err
 	}
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
-	if err := d.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return s, sysctl.E(sysctl.Invalid, "%s: %v", file, err)
+	if err := d.Decode(v); err != nil && !errors.Is(err, io.EOF) {
+		return sysctl.E(sysctl.Invalid, "%s: %v", file, err)
 	}
-	return s, nil
+	return nil
+}
+
+// check reports every bad field.
+func (s Sources) check() error {
+	var bad sysctl.FieldErrors
+	for _, of := range slices.Sorted(maps.Keys(s.Mirrors)) {
+		if err := templates.CheckURL(s.Mirrors[of]); err != nil {
+			bad.Add("mirrors."+of, "%v", err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Remotes)) {
+		if err := s.Remotes[name].Check(name); err != nil {
+			bad.Add("remotes."+name, "%v", err)
+		}
+	}
+	return bad.Err()
+}
+
+// catalogue is the templates of an environment. The user's recipes are the machine's and, before them, the environment's.
+func (s Sources) catalogue(dir string) catalogue {
+	return catalogue{
+		dirs:  []string{templateDir, filepath.Join(dir, "templates")},
+		cache: filepath.Join(dir, "cache"), mirrors: s.Mirrors, remotes: s.Remotes,
+	}
 }
 
 // apply puts the settings over an environment's derived names, all bad fields at once.
@@ -76,6 +125,10 @@ func (s Settings) apply(n names) (sysctl.Network, db.IDBlock, error) {
 	}
 	if ids.Base < 65536 || ids.Count < 1 || uint64(ids.Base)+uint64(ids.Count)*uint64(ids.Size) > 1<<32-1 {
 		bad.Add("idmap", "%d ranges of %d ids from %d do not fit between 65536 and 2^32", ids.Count, ids.Size, ids.Base)
+	}
+	var sources sysctl.FieldErrors
+	if errors.As(s.check(), &sources) {
+		bad = append(bad, sources...)
 	}
 	return network, ids, bad.Err()
 }

@@ -1,0 +1,530 @@
+package roottest
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sysctl-os/sysctl/internal/needs"
+)
+
+// published is a server of files: a registry and an image server at once.
+type published struct {
+	*httptest.Server
+	mu    sync.Mutex
+	files map[string][]byte
+	lies  map[string]http.HandlerFunc // what some paths answer instead
+	asked []string                    // PATH RANGE of every request for a file
+}
+
+func publish(t *testing.T) *published {
+	t.Helper()
+	p := &published{files: map[string][]byte{"/v2/": nil}, lies: map[string]http.HandlerFunc{}}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.asked = append(p.asked, strings.TrimSpace(r.URL.Path+" "+r.Header.Get("Range")))
+		lie, data, there := p.lies[r.URL.Path], p.files[r.URL.Path], false
+		_, there = p.files[r.URL.Path]
+		p.mu.Unlock()
+		switch {
+		case lie != nil:
+			lie(w, r)
+		case there:
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// took returns what was asked for since the last call, of paths that contain part.
+func (p *published) took(part string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	asked := slices.DeleteFunc(p.asked, func(s string) bool { return !strings.Contains(s, part) })
+	p.asked = nil
+	return asked
+}
+
+func (p *published) lie(path string, how http.HandlerFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lies[path] = how
+}
+
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:])
+}
+
+// blob stores a piece of the image team/app and describes it.
+func (p *published) blob(kind string, data []byte) map[string]any {
+	p.files["/v2/team/app/blobs/sha256:"+sum(data)] = data
+	return map[string]any{"mediaType": kind, "size": len(data), "digest": "sha256:" + sum(data)}
+}
+
+// image publishes team/app with a tag.
+func (p *published) image(t *testing.T, tag string, layers ...[]byte) {
+	t.Helper()
+	const manifest, list = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
+	config := p.blob("application/vnd.oci.image.config.v1+json", fmt.Appendf(nil, `{"architecture":%q,"os":"linux"}`, runtime.GOARCH))
+	var all []any
+	for _, l := range layers {
+		all = append(all, p.blob(list, l))
+	}
+	p.files["/v2/team/app/manifests/"+tag] = encode(t, map[string]any{"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": all})
+}
+
+// stream publishes an archive as the only image of an image server at /images.
+func (p *published) stream(t *testing.T, alias string, data []byte) {
+	t.Helper()
+	item := map[string]any{"ftype": "root.tar.xz", "path": "images/root.tar", "sha256": sum(data), "size": len(data)}
+	arch := map[string]string{"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}[runtime.GOARCH]
+	if arch == "" {
+		arch = runtime.GOARCH
+	}
+	p.files["/images/images/root.tar"] = data
+	p.files["/images/streams/v1/index.json"] = encode(t, map[string]any{"index": map[string]any{"images": map[string]any{"datatype": "image-downloads", "path": "streams/v1/images.json"}}})
+	p.files["/images/streams/v1/images.json"] = encode(t, map[string]any{"products": map[string]any{"x": map[string]any{
+		"aliases": alias, "arch": arch, "versions": map[string]any{"20260101": map[string]any{"items": map[string]any{"root.tar.xz": item}}},
+	}}})
+}
+
+func encode(t *testing.T, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// tree is an archive of entries: directories end in a slash, "a -> b" is a symbolic link, "a = b" a hard link.
+func tree(t *testing.T, entries ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for _, e := range entries {
+		name, content, _ := strings.Cut(e, ": ")
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(content)), ModTime: time.Unix(1e9, 0)}
+		if from, to, ok := strings.Cut(name, " -> "); ok {
+			h.Typeflag, h.Name, h.Linkname = tar.TypeSymlink, from, to
+		} else if from, to, ok := strings.Cut(name, " = "); ok {
+			h.Typeflag, h.Name, h.Linkname = tar.TypeLink, from, to
+		} else if strings.HasSuffix(name, "/") {
+			h.Typeflag = tar.TypeDir
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// whole is a system with an init, and more.
+func whole(t *testing.T, more ...string) []byte {
+	return tree(t, append([]string{"etc/", "bin/", "sbin/", "bin/sh: sh", "sbin/init: init", "etc/os-release: ID=testos\n"}, more...)...)
+}
+
+// noise is data that no compression makes smaller.
+func noise(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return string(b)
+}
+
+// ours is an environment with settings, gone at the end.
+func ours(t *testing.T, settings string) environment {
+	t.Helper()
+	needs.Root(t)
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEnvironment(bin)
+	t.Cleanup(func() {
+		if err := e.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(e.dir, "config.yaml"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// run runs sysctl and returns its exit status, its output and its errors.
+func (e environment) sysctl(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := e.command(args...)
+	cmd.Env = append(cmd.Env, "DOCKER_CONFIG="+e.dir) // nobody's login
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// must is sysctl where nothing may fail.
+func (e environment) must(t *testing.T, args ...string) string {
+	t.Helper()
+	status, out, errs := e.sysctl(t, args...)
+	if status != 0 {
+		t.Fatalf("sysctl %s: exit status %d\n%s", strings.Join(args, " "), status, errs)
+	}
+	return out
+}
+
+// listing is the names in an image.
+func (e environment) listing(t *testing.T, image string) map[string]*tar.Header {
+	t.Helper()
+	all := map[string]*tar.Header{}
+	r := tar.NewReader(strings.NewReader(e.must(t, "image", "export", image, "-")))
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimSuffix(h.Name, "/")] = h
+	}
+}
+
+// A registry's image becomes one of ours, with what its layers say of each other, and is not got twice.
+func TestPullFromRegistry(t *testing.T) {
+	p := publish(t)
+	e := ours(t, "remotes: {corp: {type: oci, url: '"+p.URL+"/'}}\n")
+	p.image(t, "1", whole(t, "etc/gone: x", "opt/", "opt/hidden: x"), tree(t, "etc/.wh.gone", "opt/.wh..wh..opq", "opt/new: x", "opt/again = opt/new", "opt/link -> new"))
+	host := strings.TrimPrefix(p.URL, "http://")
+	id := e.must(t, "image", "pull", "oci:"+host+"/team/app:1")
+	all := e.listing(t, "team/app:1")
+	for _, name := range []string{"sbin/init", "opt/new", "opt/link"} {
+		if all[name] == nil {
+			t.Errorf("no %s", name)
+		}
+	}
+	for _, name := range []string{"etc/gone", "opt/hidden", "etc/.wh.gone", "opt/.wh..wh..opq"} {
+		if all[name] != nil {
+			t.Errorf("%s is there", name)
+		}
+	}
+	if h := all["opt/new"]; h == nil || h.Typeflag != tar.TypeLink && (all["opt/again"] == nil || all["opt/again"].Typeflag != tar.TypeLink) {
+		t.Error("a hard link became a copy")
+	}
+	p.took("")
+	status, again, errs := e.sysctl(t, "image", "pull", "docker://"+host+"/team/app:1", "--alias", "app")
+	if status != 0 || again != id || !strings.Contains(errs, "nothing has changed") {
+		t.Errorf("again: %d %s %s", status, again, errs)
+	}
+	if blobs := p.took("/blobs/"); len(blobs) != 0 {
+		t.Errorf("got again: %q", blobs)
+	}
+	e.must(t, "image", "pull", "corp:team/app:1", "--alias", "corp")
+	if blobs := p.took("/blobs/"); len(blobs) != 0 {
+		t.Errorf("got again by another name: %q", blobs)
+	}
+	p.Close()
+	e.must(t, "image", "pull", "corp:team/app:1", "--offline")
+	if status, _, errs := e.sysctl(t, "image", "pull", "corp:team/app:2", "--offline"); status != 10 || strings.Count(errs, "\n") != 2 {
+		t.Errorf("offline and not there: %d %s", status, errs)
+	}
+}
+
+// A pull that was killed goes on where it was.
+func TestPullResumes(t *testing.T) {
+	p := publish(t)
+	e := ours(t, "")
+	layer := whole(t, "opt/", "opt/large: "+noise(4<<20))
+	p.image(t, "1", layer)
+	at := "/v2/team/app/blobs/sha256:" + sum(layer)
+	half := len(layer) / 2
+	p.lie(at, func(w http.ResponseWriter, r *http.Request) { // half of it, and then nothing more
+		w.Header().Set("Content-Length", fmt.Sprint(len(layer)))
+		w.Write(layer[:half])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	ref := "oci:" + strings.TrimPrefix(p.URL, "http://") + "/team/app:1"
+	cmd := e.command("image", "pull", ref)
+	cmd.Env = append(cmd.Env, "DOCKER_CONFIG="+e.dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	partial := filepath.Join(e.dir, "cache", "partial", sum(layer))
+	var size int64
+	for end := time.Now().Add(deadline); size < int64(half); {
+		if info, err := os.Stat(partial); err == nil {
+			size = info.Size()
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d bytes came", size, half)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() // killed
+	p.lie(at, nil)
+	p.took("")
+	e.must(t, "image", "pull", ref)
+	if got, want := p.took(at), fmt.Sprintf("%s bytes=%d-%d", at, half, len(layer)-1); len(got) != 1 || got[0] != want {
+		t.Errorf("asked for %q, want %q", got, want)
+	}
+	if h := e.listing(t, "team/app:1")["opt/large"]; h == nil || h.Size != 4<<20 {
+		t.Errorf("the large file: %+v", h)
+	}
+}
+
+// lies are what a server can do to a file whose digest is known, and what is said about it.
+func lies(data []byte) map[string]struct {
+	how  http.HandlerFunc
+	said string
+} {
+	write := func(data []byte, length int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(length))
+			w.Write(data)
+		}
+	}
+	other := bytes.Clone(data)
+	other[len(other)/2] ^= 1
+	return map[string]struct {
+		how  http.HandlerFunc
+		said string
+	}{
+		"another content": {write(other, len(other)), "wrong content"},
+		"too little":      {write(data[:10], 10), ""},
+		"broken off": {func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Range") != "" {
+				http.Error(w, "no", http.StatusTeapot)
+				return
+			}
+			write(data[:10], len(data))(w, r)
+		}, "418"},
+		"not there":       {http.NotFound, "404 Not Found"},
+		"a redirect loop": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "redirected more than"},
+	}
+}
+
+// What an image server sends that is not what it promised is refused in one line, and nothing of it is kept.
+func TestPullFromImageServer(t *testing.T) {
+	p := publish(t)
+	data := whole(t)
+	p.stream(t, "debian/12,debian/bookworm", data)
+	e := ours(t, "remotes: {near: {type: simplestreams, url: '"+p.URL+"/images/'}}\n")
+	for name, lie := range lies(data) {
+		t.Run(name, func(t *testing.T) {
+			p.lie("/images/images/root.tar", lie.how)
+			status, out, errs := e.sysctl(t, "image", "pull", "near:debian/12")
+			if lines := strings.Split(strings.TrimSpace(errs), "\n"); status != 10 || out != "" || len(lines) != 2 || !strings.Contains(lines[0], lie.said) || !strings.HasPrefix(lines[0], "sysctl: pull near:debian/12: ") {
+				t.Errorf("exit status %d\n%s", status, errs)
+			}
+			if list := e.must(t, "image", "list", "-q"); list != "" {
+				t.Errorf("left: %s", list)
+			}
+		})
+	}
+	p.lie("/images/images/root.tar", nil)
+	id := e.must(t, "image", "pull", "near:debian/12")
+	if info := e.must(t, "image", "info", "debian/12"); !strings.Contains(info, strings.TrimSpace(id)) || !strings.Contains(info, "sha256:"+sum(data)) {
+		t.Errorf("info: %s", info)
+	}
+	for ref, want := range map[string]struct {
+		status int
+		said   string
+	}{
+		"near:debian/13": {3, "the server does not have it"}, "nera:debian/12": {3, "did you mean near:debian/12?"}, "debian": {2, "REMOTE:ALIAS"},
+	} {
+		if status, _, errs := e.sysctl(t, "image", "pull", ref); status != want.status || !strings.Contains(errs, want.said) {
+			t.Errorf("%s: exit status %d: %s", ref, status, errs)
+		}
+	}
+}
+
+// A template goes on to its next source, whatever the first one does, and says so.
+func TestBuildTriesTheNextSource(t *testing.T) {
+	p := publish(t)
+	data := whole(t)
+	p.files["/good.tar"] = data
+	e := ours(t, "mirrors: {'mirrored.example': '"+p.URL+"'}\n")
+	if err := os.MkdirAll(filepath.Join(e.dir, "templates"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	recipe := "schema: sysctl.template/v1\nname: mine\nos: {family: debian, id: debian, version: \"12\", arch: [amd64, arm64, i386, armhf, riscv64, ppc64el, s390x]}\nsource:\n" +
+		"  - {type: tar, url: '" + p.URL + "/bad.tar', sha256: " + sum(data) + "}\n  - {type: tar, url: 'http://mirrored.example/good.tar', sha256: " + sum(data) + "}\n"
+	if err := os.WriteFile(filepath.Join(e.dir, "templates", "mine.yaml"), []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := ""
+	for name, lie := range lies(data) {
+		t.Run(name, func(t *testing.T) {
+			if err := os.RemoveAll(filepath.Join(e.dir, "cache")); err != nil {
+				t.Fatal(err)
+			}
+			p.lie("/bad.tar", lie.how)
+			status, id, errs := e.sysctl(t, "template", "build", "mine", "--rebuild")
+			if status != 0 || strings.Count(errs, "\n") != 1 || !strings.HasPrefix(errs, "note: tar "+p.URL+"/bad.tar does not work, trying tar http://mirrored.example/good.tar: ") || !strings.Contains(errs, lie.said) {
+				t.Errorf("exit status %d\n%s", status, errs)
+			}
+			if first == "" {
+				first = id
+			}
+			if id != first {
+				t.Errorf("image %s, before %s", id, first)
+			}
+		})
+	}
+}
+
+// A full disk is said to be one, and leaves nothing.
+func TestPullOnAFullDisk(t *testing.T) {
+	unshare := needs.Program(t, "unshare")
+	p := publish(t)
+	p.image(t, "1", whole(t, "opt/", "opt/large: "+noise(4<<20)))
+	e := ours(t, "")
+	e.must(t, "list", "-q")
+	for _, full := range []string{"cache", "staging"} {
+		dir := filepath.Join(e.dir, full)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		// The small disk is in a mount namespace of the command's own.
+		script := fmt.Sprintf("mount -t tmpfs -o size=2m none %s && exec %s/sysctl image pull oci:%s/team/app:1", dir, e.bin, strings.TrimPrefix(p.URL, "http://"))
+		cmd := exec.Command(unshare, "-m", "sh", "-c", script)
+		cmd.Env = append(e.vars(), "DOCKER_CONFIG="+e.dir)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 9 || strings.Count(string(out), "\n") > 2 || !strings.Contains(string(out), "no space left on device") {
+			t.Errorf("%s: %v\n%s", full, err, out)
+		}
+		if list := e.must(t, "image", "list", "-q"); list != "" {
+			t.Errorf("left: %s", list)
+		}
+	}
+}
+
+// Everything that is wrong with the user's recipes and settings is said at once, with lines, and the other templates work.
+func TestBrokenRecipes(t *testing.T) {
+	e := ours(t, "")
+	dir := filepath.Join(e.dir, "templates")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"one":   "schema: sysctl.template/v1\nname: one\nos: {family: debian, id: debian, version: \"12\", arch: []}\neol: soon\nsource:\n  - {type: tar, url: x}\n  - {type: ftp}\n",
+		"two":   "name: [\n",
+		"three": "schema: sysctl.template/v1\nnane: three\nsauce: []\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, _, errs := e.sysctl(t, "template", "validate", "--all")
+	lines := strings.Split(strings.TrimSpace(errs), "\n")
+	for _, want := range []string{
+		"one.yaml: os.arch: is missing", "(line 3)", "one.yaml: eol: ", "(line 4)", "one.yaml: source[0].url: ", "one.yaml: source[0].sha256: is missing", "(line 6)",
+		"one.yaml: source[1].type: \"ftp\" is not known", "(line 7)", "three.yaml:2: unknown field nane", "three.yaml:3: unknown field sauce", "two.yaml:",
+	} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if status != 2 || len(lines) != 7 {
+		t.Errorf("exit status %d, %d lines\n%s", status, len(lines), errs)
+	}
+	if status, _, errs := e.sysctl(t, "template", "validate", filepath.Join(dir, "one.yaml")); status != 2 || strings.Count(errs, "\n") != 5 {
+		t.Errorf("one file: %d\n%s", status, errs)
+	}
+	for _, ref := range []string{"one", "two"} {
+		if status, _, errs := e.sysctl(t, "template", "build", ref); status != 2 || !strings.Contains(errs, ref+".yaml") {
+			t.Errorf("build %s: %d\n%s", ref, status, errs)
+		}
+	}
+	if list := e.must(t, "template", "list"); !strings.Contains(list, "debian12") || !strings.Contains(list, "broken: ") {
+		t.Errorf("list: %s", list)
+	}
+	if err := os.WriteFile(filepath.Join(e.dir, "config.yaml"), []byte("mirrors: {debian: --x}\nremotes: {near: {type: ftp}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := e.sysctl(t, "image", "list"); status != 2 || !strings.Contains(errs, "mirrors.debian: ") || !strings.Contains(errs, "remotes.near: ") {
+		t.Errorf("settings: %d\n%s", status, errs)
+	}
+	if err := os.Remove(filepath.Join(e.dir, "config.yaml")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was pulled, from a registry in two layers and from an image server, boots.
+func TestPulledBoots(t *testing.T) {
+	needs.LXC(t)
+	needs.Program(t, "mmdebstrap")
+	file, err := debian()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := publish(t)
+	e := ours(t, "remotes: {near: {type: simplestreams, url: '"+p.URL+"/images'}}\n")
+	p.image(t, "1", data, tree(t, "etc/.wh.issue.net", "etc/from-a-layer: yes"))
+	p.stream(t, "debian/12", data)
+	e.must(t, "image", "pull", "oci:"+strings.TrimPrefix(p.URL, "http://")+"/team/app:1", "--alias", "app")
+	e.must(t, "image", "pull", "near:debian/12", "--alias", "near")
+	for image, want := range map[string]string{"app": "yes", "near": ""} {
+		e.must(t, "launch", "-q", image, image+"1")
+		e.until(t, "exec", image+"1", "--", "systemctl", "is-system-running", "--wait")
+		out := e.must(t, "exec", image+"1", "--", "sh", "-c", "cat /etc/from-a-layer 2>/dev/null; cat /proc/1/comm; ls /etc/issue.net 2>/dev/null || true")
+		if issue := strings.Contains(out, "issue.net"); !strings.HasPrefix(out, want+"systemd\n") || issue == (image == "app") {
+			t.Errorf("%s: %q", image, out)
+		}
+		e.must(t, "stop", image+"1")
+	}
+}
+
+// until runs sysctl until it succeeds, at most until the deadline.
+func (e environment) until(t *testing.T, args ...string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(deadline); ; <-tick.C {
+		status, _, errs := e.sysctl(t, args...)
+		if status == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("sysctl %s: still exit status %d\n%s", strings.Join(args, " "), status, errs)
+		}
+	}
+}
