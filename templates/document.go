@@ -17,7 +17,8 @@ A template is a recipe, one YAML file, by which the image of an OS is built when
 
 ` + "```" + `sh
 sysctl template list                      # what there is; TRIED: built and booted, not only written
-sysctl template show centos7 --recipe > /etc/sysctl/templates/mycentos.yaml
+cd /etc/sysctl/templates
+sysctl template show centos7 --recipe | sed 's/^name: .*/name: mycentos/; /^aliases/d' > mycentos.yaml
 sysctl template validate mycentos.yaml    # everything that is wrong, with lines
 sysctl template build mycentos --set mirror=http://mirror.example/centos
 sysctl launch mycentos web1

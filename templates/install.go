@@ -18,7 +18,8 @@ func (b *build) install(ctx context.Context, s recipeSource) (note string, err e
 	}
 	switch {
 	case script == "" && !init && b.bootable(s):
-		return "", sysctl.E(sysctl.Unsupported, "there is no init in it, and the recipe has no packages for it")
+		return "", sysctl.E(sysctl.Unsupported, "there is no init in it, and nothing says which packages bring one").
+			WithHint("a template does: sysctl template show debian12 --recipe")
 	case script == "":
 		return "", nil
 	case b.Run == nil && !init:

@@ -513,6 +513,44 @@ func TestPulledBoots(t *testing.T) {
 	}
 }
 
+// A base image without an init gets one by its own package manager, in an instance; what comes of it boots, and is the
+// same when it is made again.
+func TestBaseImageGetsAnInit(t *testing.T) {
+	needs.LXC(t)
+	file := filepath.Join(t.TempDir(), "base.tar")
+	if out, err := exec.Command(needs.Program(t, "mmdebstrap"), "--variant=apt", "--format=tar", "bookworm", file).CombinedOutput(); err != nil {
+		t.Fatalf("mmdebstrap: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := publish(t)
+	p.image(t, "1", data)
+	e := ours(t, "mirrors: {hub.example: '"+p.URL+"'}\n")
+	ref := "oci:" + strings.TrimPrefix(p.URL, "http://") + "/team/app:1"
+	if status, _, errs := e.sysctl(t, "image", "pull", ref); status != 8 || !strings.Contains(errs, "there is no init in it") {
+		t.Errorf("pull of an image without an init: %d %s", status, errs)
+	}
+	recipe := "schema: sysctl.template/v1\nname: base\nos: {family: debian, id: debian, version: \"12\", arch: [amd64, arm64, i386]}\n" +
+		"source:\n  - {type: oci, ref: hub.example/team/app:1}\npackages: {manager: apt, install: [systemd-sysv, dbus, ifupdown, iproute2]}\n"
+	if err := os.MkdirAll(filepath.Join(e.dir, "templates"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(e.dir, "templates", "base.yaml"), []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := e.must(t, "template", "build", "base")
+	if again := e.must(t, "template", "build", "base", "--rebuild"); again != id {
+		t.Errorf("image %s, made again %s", id, again)
+	}
+	e.must(t, "launch", "-q", "base", "b1")
+	e.until(t, "exec", "b1", "--", "systemctl", "is-system-running", "--wait")
+	if out := e.must(t, "exec", "b1", "--", "ip", "-4", "-o", "addr", "show", "dev", "eth0"); !strings.Contains(out, "inet ") {
+		t.Errorf("no address: %s", out)
+	}
+}
+
 // until runs sysctl until it succeeds, at most until the deadline.
 func (e environment) until(t *testing.T, args ...string) {
 	t.Helper()
