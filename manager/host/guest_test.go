@@ -99,7 +99,14 @@ func realTree(t testing.TB, name string) *storage.Tree {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tree.Close() })
-	// With a name that does no harm if paths are not confined to the tree: the tests go on to write into /etc.
+	confined(t, tree)
+	return tree
+}
+
+// confined makes sure that a tree's paths stay in it, with a name that does no harm if they do not: the tests go on to
+// write into /etc.
+func confined(t testing.TB, tree *storage.Tree) {
+	t.Helper()
 	const probe = "/sysctl-test-of-a-real-tree"
 	if err := tree.WriteFile(probe, nil, 0o600); err != nil && os.Geteuid() == 0 {
 		t.Fatal(err)
@@ -110,7 +117,6 @@ func realTree(t testing.TB, name string) *storage.Tree {
 	if err := tree.Remove(probe); err != nil {
 		t.Fatal(err)
 	}
-	return tree
 }
 
 func oneNIC() sysctl.GuestNetwork {
