@@ -184,9 +184,10 @@ func (d *DB) SetInstanceProfiles(ctx context.Context, id int64, profiles []strin
 	})
 }
 
-// SetInstanceGuest replaces what was detected of the guest. The kind is NotFound where there is no such instance.
+// SetInstanceGuest replaces what was detected of the guest, without waiting for the disk: it can be detected again. The
+// kind is NotFound where there is no such instance.
 func (d *DB) SetInstanceGuest(ctx context.Context, id int64, guest sysctl.Guest) error {
-	return d.write(ctx, func(t *tx) error {
+	return d.writeSoon(ctx, func(t *tx) error {
 		text, err := guestText(guest)
 		if err != nil {
 			return err

@@ -34,12 +34,17 @@ func (d *DB) grow(ctx context.Context, f func(*tx) error) error {
 	return d.write(ctx, f)
 }
 
-// growSoon is grow without waiting for the disk: a power cut may take it back until another transaction,
-// of whichever process, is on disk.
+// growSoon is grow that does not wait for the disk, like writeSoon.
 func (d *DB) growSoon(ctx context.Context, f func(*tx) error) error {
 	if err := d.room(); err != nil {
 		return err
 	}
+	return d.writeSoon(ctx, f)
+}
+
+// writeSoon is write without waiting for the disk: a power cut may take it back until another transaction,
+// of whichever process, is on disk.
+func (d *DB) writeSoon(ctx context.Context, f func(*tx) error) error {
 	return d.onConn(ctx, true, func(c *sql.Conn) (err error) {
 		if _, err := c.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
 			return d.fail(ctx, err)
