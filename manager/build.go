@@ -111,18 +111,18 @@ func (m *Manager) addTree(ctx context.Context, image sysctl.Image, p sysctl.Prog
 		there, err = m.DB.Image(ctx, m.builtFrom(inputs))
 		return err == nil && !again
 	}
-	made, err := m.addImage(ctx, image, nil, p, func(s Staging) (_ string, err error) {
+	made, err := m.addImage(ctx, image, p, func(s Staging) (Tree, error) {
 		began, err := os.Stat(s.Dir()) // by the clock of the tree's own filesystem
 		if err != nil {
-			return "", err
+			return tree, err
 		}
 		if tree, err = fill(s, have); err != nil {
-			return "", err
+			return tree, err
 		}
 		if tree.Cached {
-			return "", nothingMade{}
+			return tree, nothingMade{}
 		}
-		return tree.Source, m.Catalogue.Normalize(ctx, s.Dir(), began.ModTime())
+		return tree, m.Catalogue.Normalize(ctx, s.Dir(), began.ModTime())
 	})
 	if err != error(nothingMade{}) {
 		return Build{Image: made}, tree.Inputs, err

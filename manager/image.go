@@ -13,7 +13,7 @@ import (
 
 // addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
 // in a container (but for the steps to skip), sealed and recorded. On failure nothing is left.
-func (m *Manager) addImage(ctx context.Context, image sysctl.Image, skip []string, p sysctl.Progress, fill func(s Staging) (string, error)) (_ sysctl.Image, err error) {
+func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(s Staging) (Tree, error)) (_ sysctl.Image, err error) {
 	defer func() {
 		if sysctl.KindOf(err) == sysctl.NoSpace { // the directory that a hand would name is gone by then
 			err = sysctl.E(sysctl.NoSpace, "%w", err).WithHint("sysctl delete NAME; sysctl image delete IMAGE")
@@ -27,16 +27,18 @@ func (m *Manager) addImage(ctx context.Context, image sysctl.Image, skip []strin
 		return image, sysctl.Wrap(err, "staging")
 	}
 	defer s.Abort()
-	if image.Source, err = fill(s); err != nil {
+	filled, err := fill(s)
+	if err != nil {
 		return image, err
 	}
+	image.Source = filled.Source
 	p.Report("prepare", 0, 0)
 	tree := s.Tree()
 	if image.Guest, err = m.Guests.Detect(tree); err != nil {
 		return image, sysctl.Wrap(err, "detect the guest")
 	}
 	if image.Guest.Known() {
-		changes, err := m.Guests.Prepare(tree, image.Guest, skip)
+		changes, err := m.Guests.Prepare(tree, image.Guest, filled.Skip)
 		if err != nil {
 			return image, sysctl.Wrap(err, "prepare the guest")
 		}
@@ -114,8 +116,8 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	}
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{o.Alias}, Description: o.Alias}
-	return m.addImage(ctx, image, skip, o.Progress, func(s Staging) (string, error) {
-		return path, m.Catalogue.Unpack(ctx, path, s.Dir(), o.MaxSize, o.Progress)
+	return m.addImage(ctx, image, o.Progress, func(s Staging) (Tree, error) {
+		return Tree{Source: path, Skip: skip}, m.Catalogue.Unpack(ctx, path, s.Dir(), o.MaxSize, o.Progress)
 	})
 }
 

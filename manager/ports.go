@@ -129,7 +129,8 @@ type TreeOptions struct {
 
 // Tree is a tree that was made.
 type Tree struct {
-	Source string // for people
-	Inputs string // digest of everything that went in
-	Cached bool   // Have knew them: nothing was made
+	Source string   // for people
+	Inputs string   // digest of everything that went in
+	Cached bool     // Have knew them: nothing was made
+	Skip   []string // steps of preparation to leave out
 }

@@ -49,9 +49,10 @@ type BuildOptions struct {
 
 // Built is what Build did.
 type Built struct {
-	Source string // one line: what the tree was made with
-	Inputs string // SHA-256 of everything that went in, see inputs
-	Cached bool   // Have knew the inputs: dir is as it was, Source is empty
+	Source string   // one line: what the tree was made with
+	Inputs string   // SHA-256 of everything that went in, see inputs
+	Cached bool     // Have knew the inputs: dir is as it was, Source is empty
+	Skip   []string // PrepareOptions.Skip, as the recipe wants it
 }
 
 // Build makes the base system of the template ref in dir, an existing empty directory. The recipe's sources are tried in
@@ -229,7 +230,11 @@ func (b *build) try(ctx context.Context, s recipeSource) (Built, error) {
 	if err != nil {
 		return Built{}, err
 	}
-	built := Built{Inputs: b.inputs(s, o.identity)}
+	skip, err := ParsePrep(b.recipe.Prep)
+	if err != nil {
+		return Built{}, err
+	}
+	built := Built{Inputs: b.inputs(s, o.identity), Skip: skip}
 	if b.Have != nil && b.Have(built.Inputs) {
 		built.Cached = true
 		return built, nil

@@ -195,6 +195,7 @@ func TestRecipesAreStrict(t *testing.T) {
 		{"bad variable", "packages:", "vars: {Up: x}\npackages:", []string{`vars.Up: "Up" is not a variable's name`}},
 		{"variable with a bad value", "suite: bookworm", "suite: \"${suite}\"}\nvars:\n  {suite: --x", []string{`source[0].suite: "--x" is not a plain word`}},
 		{"service that is a command", "packages:", "services: {enable: [\"a;reboot\"]}\npackages:", []string{"services.enable[0]: "}},
+		{"no step", "packages:", "prep: [-consol, console]\npackages:", []string{`prep[0]: `, "no preparation step is called", `prep[1]: "console" is not a step of preparation with a minus`}},
 		{"no day", "packages:", "eol: 2024-02-31\npackages:", []string{`eol: "2024-02-31" is no day`}},
 		{"unknown tool", "suite: bookworm", "suite: bookworm, tool: cdebootstrap", []string{"source[0].tool: "}},
 		{"everything at once", good, "{}", []string{"schema: ", "name: ", "os.family: is missing", "os.arch: ", "source: is missing"}},

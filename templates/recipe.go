@@ -41,6 +41,7 @@ type recipe struct {
 	Packages    recipePackages    `yaml:"packages" doc:"what a source that is no whole system gets installed"`
 	Services    recipeServices    `yaml:"services" doc:"what the guest's init is told"`
 	Files       []recipeFile      `yaml:"files" doc:"written over what the source gave"`
+	Prep        []string          `yaml:"prep" is:"prep" doc:"steps of preparation to leave out, each with a minus before its name (sysctl template show NAME --steps)"`
 }
 
 // recipeOS is the OS that a recipe makes.

@@ -35,6 +35,7 @@ func forms() map[string]form {
 		"place":    {`^((https?|file)://|/)[^\s]+$`, "an http, https or file URL or an absolute path"},
 		"sha256":   {`^[0-9a-f]{64}$`, "a SHA-256 in 64 hexadecimal digits"},
 		"digest":   {`^sha256:[0-9a-f]{64}$`, `a digest "sha256:" and 64 hexadecimal digits`},
+		"prep":     {`^-[a-z][a-z0-9-]*$`, "a step of preparation with a minus before its name: -console"},
 		"image":    {`^[a-z0-9][a-z0-9.-]*(:[0-9]+)?/[a-z0-9][a-z0-9._/-]*(:[a-zA-Z0-9_][a-zA-Z0-9._-]*)?$`, "REGISTRY/REPOSITORY:TAG"},
 	}
 }
@@ -85,6 +86,11 @@ func (r recipe) check(name string, data []byte, by *rules) error {
 	}
 	if _, err := time.Parse(time.DateOnly, r.EOL); r.EOL != "" && err != nil && c.match("date", r.EOL) {
 		c.bad("eol", "%q is no day of the calendar", r.EOL)
+	}
+	for i, word := range r.Prep {
+		if _, err := ParsePrep([]string{word}); err != nil && c.match("prep", word) {
+			c.bad(at("prep", i), "%v", err)
+		}
 	}
 	for i, s := range r.Source {
 		c.source(at("source", i), s, r)
