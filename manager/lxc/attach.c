@@ -40,10 +40,10 @@ static void try(const struct attach *a, long result, const char *step)
 /* default_signals undoes handlers, which execve would, and ignored signals, which it would pass on. */
 static void default_signals(void)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	uint64_t dfl[4] = {0}; /* the kernel's struct sigaction: SIG_DFL. libc's own call keeps two signals for itself. */
 
-	for (int sig = 1; sig <= SIGRTMAX; sig++)
-		sigaction(sig, &dfl, NULL); /* SIGKILL, SIGSTOP and libc's own two refuse; nobody ignores them */
+	for (int sig = 1; sig <= 64; sig++)
+		syscall(SYS_rt_sigaction, sig, dfl, NULL, SIGSET_SIZE); /* SIGKILL and SIGSTOP refuse */
 }
 
 /* confine takes away what root in the guest is not to have: a set of capabilities that execve can give is the bounding
