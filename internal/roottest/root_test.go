@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,7 +160,7 @@ func runScript(t *testing.T, file, bin, image string) {
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"until": until, "ended": ended, "shared": shared, "killat": killAt, "interruptat": interruptAt,
-				"card": card, "together": together, "disk": disk,
+				"card": card, "together": together, "disk": disk, "booted": booted,
 			},
 		})
 	})
@@ -245,6 +246,21 @@ func shared(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := filepath.Abs(filepath.Join(sharedDir, args[1]))
 	ts.Check(err)
 	ts.Setenv(args[0], path)
+}
+
+// booted NAME ID VERSION ARCH INIT RENDERER checks that an instance runs, and which guest it was found to be. The table of
+// doc/guests.md is made of these lines.
+func booted(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("sysctl", "info", args[0], "--format", "json"))
+	var info struct {
+		Guest struct{ ID, Version, Arch, Init, Renderer string }
+		State struct{ Status string }
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &info))
+	g := info.Guest
+	if got := []string{g.ID, g.Version, g.Arch, g.Init, g.Renderer}; info.State.Status != "running" || !slices.Equal(got, args[1:]) {
+		ts.Fatalf("%s is %s, %q", args[0], info.State.Status, got)
+	}
 }
 
 // killAt N CMD ARG... -- AFTER... kills the command and all its children with SIGKILL, N times, each time later in

@@ -115,6 +115,7 @@ func TestOracleDebian(t *testing.T) {
 			return new(bytes.Buffer)
 		}},
 	} {
+		isOracle(t, c.renderer, c.dialect)
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, tree)
 			if c.dialect == "ng" { // what Debian's file includes by a pattern is an error to it

@@ -236,8 +236,19 @@ func (l *lab) compare(n sysctl.GuestNetwork, patience time.Duration, log *bytes.
 	}
 }
 
+// isOracle checks that the table of what Render writes says that it was read by its program.
+func isOracle(t *testing.T, renderer, dialect string) {
+	t.Helper()
+	if !slices.ContainsFunc(guest.AllUnderstood(), func(u guest.Understood) bool {
+		return u.Renderer == renderer && u.Dialect == dialect && u.Oracle != ""
+	}) {
+		t.Errorf("the table does not say that %s %q is read by its program", renderer, dialect)
+	}
+}
+
 // busybox from 2013 to 2024.
 func TestOracleBusybox(t *testing.T) {
+	isOracle(t, guest.Ifupdown, "busybox")
 	for _, file := range []string{"alpine-2.6-amd64", "alpine-3.6-amd64", "alpine-3.20-amd64", "alpine-3.20-i386"} {
 		t.Run(file, func(t *testing.T) {
 			l := newLab(t, realTree(t, "rootfs/"+file+".tar.gz"))
