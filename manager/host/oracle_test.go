@@ -108,7 +108,7 @@ func (l *lab) ip(args string) []byte {
 func (l *lab) command(ctx context.Context, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "container=lxc"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "container=lxc", "SYSTEMD_LOG_TARGET=console", "SYSTEMD_LOG_LEVEL=debug"}
 	cmd.SysProcAttr = &unix.SysProcAttr{Chroot: l.dir, Pdeathsig: unix.SIGKILL}
 	return cmd
 }
