@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sysctl-os/sysctl/netconfig/guest"
+	"github.com/sysctl-os/sysctl/templates"
 )
 
 var update = flag.Bool("update", false, "write doc/guests.md anew")
@@ -104,23 +105,19 @@ func filesTable() string {
 	return out
 }
 
-// templatesTable lists the recipes that there are, by whether they come with the program.
+// templatesTable lists the built-in recipes, by what they say of themselves.
 func templatesTable(t *testing.T) string {
-	out := "| recipes | which |\n|---|---|\n"
-	for _, kind := range []struct{ what, pattern string }{
-		{"come with sysctl", "*.yaml"}, {"written, not proven by a boot, and so not built in", "unproven/*.yaml"},
-	} {
-		files, err := filepath.Glob("../../templates/catalogue/" + kind.pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, file := range files {
-			names = append(names, strings.TrimSuffix(filepath.Base(file), ".yaml"))
-		}
-		if len(names) > 0 {
-			out += fmt.Sprintf("| %s | %s |\n", kind.what, strings.Join(names, ", "))
+	c, err := templates.Load(t.TempDir()) // none of the user's
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tried, written []string
+	for _, r := range c.List() {
+		if r.Tried {
+			tried = append(tried, r.Name)
+		} else {
+			written = append(written, r.Name)
 		}
 	}
-	return out
+	return fmt.Sprintf("| recipes | which |\n|---|---|\n| built and booted | %s |\n| written, not tried | %s |\n", strings.Join(tried, ", "), strings.Join(written, ", "))
 }
