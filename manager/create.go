@@ -499,7 +499,12 @@ func (mk *making) steps() []step {
 		steps = append(steps, m.startSteps(&mk.inst, &mk.spec)...)
 	} else {
 		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
-			return m.writeGuest(ctx, &mk.inst, mk.spec)
+			t, err := m.Storage.OpenTree(ctx, mk.inst.ID, mk.inst.Layers)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			return m.writeGuest(ctx, t, &mk.inst, mk.spec)
 		}})
 	}
 	return append(steps, step{name: "ready", do: func(ctx context.Context) error {

@@ -306,6 +306,9 @@ func passwd() fakeTree {
 	})}
 }
 
+func (f fakeStorage) RootTree(*os.File, sysctl.IDMap) sysctl.Tree {
+	return passwd()
+}
 func (f fakeStorage) OpenTree(context.Context, int64, []string) (manager.OpenedTree, error) {
 	return passwd(), f.hit("open tree", func() error { return nil })
 }

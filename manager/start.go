@@ -69,12 +69,34 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 
 // startSteps are the steps that boot an instance. Their undo is the whole of a stop: stop = unwind.
 // The instance and spec are read when the steps run, as an earlier step may have filled them in.
+//
+// The root is mounted once: an overlay that goes away writes its whole disk's data first, everybody's.
 func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
+	var root *os.File
 	return []step{
 		{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }},
-		{name: "write guest files", do: func(ctx context.Context) error { return m.writeGuest(ctx, inst, *spec) }},
+		{name: "mount root",
+			do: func(ctx context.Context) (err error) {
+				root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Layers, inst.IDMap)
+				return err
+			},
+			undo: func(context.Context) error {
+				if root != nil {
+					root.Close()
+				}
+				return nil
+			}},
+		{name: "write guest files", do: func(ctx context.Context) error {
+			return m.writeGuest(ctx, m.Storage.RootTree(root, inst.IDMap), inst, *spec)
+		}},
 		{name: "boot",
-			do:   func(ctx context.Context) error { return m.boot(ctx, *inst, *spec) },
+			do: func(ctx context.Context) error {
+				if err := m.boot(ctx, root, *inst, *spec); err != nil {
+					return err
+				}
+				root.Close() // the instance's own mount namespace has it
+				return nil
+			},
 			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID) }},
 	}
 }
@@ -102,12 +124,7 @@ func (m *Manager) bringUp(ctx context.Context, inst sysctl.Instance) error {
 // writeGuest writes identity and network into the guest's own files, and makes the mount points of its
 // disks. The guest is what its files say now: inst is told where that has changed. A guest that nobody knows is
 // left as it is but for the mount points; boot then lets the runtime set its addresses.
-func (m *Manager) writeGuest(ctx context.Context, inst *sysctl.Instance, spec sysctl.Spec) error {
-	t, err := m.Storage.OpenTree(ctx, inst.ID, inst.Layers)
-	if err != nil {
-		return err
-	}
-	defer t.Close()
+func (m *Manager) writeGuest(ctx context.Context, t sysctl.Tree, inst *sysctl.Instance, spec sysctl.Spec) error {
 	for _, d := range spec.Disks {
 		if err := mountPoint(t, d); err != nil {
 			return sysctl.Wrap(err, "disk %s: mount point %s", d.Device, d.Path)
@@ -246,17 +263,12 @@ func gateway(want string, host netip.Addr) gatewayChoice {
 	return gatewayChoice{addr: a, asked: true}
 }
 
-// boot opens the root and hands it to the runtime.
-func (m *Manager) boot(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) error {
+// boot hands the root and the disks to the runtime.
+func (m *Manager) boot(ctx context.Context, root *os.File, inst sysctl.Instance, spec sysctl.Spec) error {
 	b, err := m.bootOf(ctx, inst, spec)
 	if err != nil {
 		return err
 	}
-	root, err := m.Storage.OpenRoot(ctx, inst.ID, inst.Layers, inst.IDMap)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
 	var disks []*os.File
 	for _, d := range spec.Disks {
 		f, err := m.Storage.OpenDisk(ctx, d, inst.IDMap)

@@ -28,6 +28,11 @@ func (s storageOf) Stage(ctx context.Context) (manager.Staging, error) {
 	return st, nil
 }
 
+// RootTree is the tree of what OpenRoot has opened.
+func (s storageOf) RootTree(root *os.File, m sysctl.IDMap) sysctl.Tree {
+	return storage.NewTree(root).WithOwner(int(m.Base), int(m.Base))
+}
+
 func (s storageOf) OpenTree(ctx context.Context, id int64, layers []string) (manager.OpenedTree, error) {
 	return opened(s.Store.OpenTree(ctx, id, layers))
 }
