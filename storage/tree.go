@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 
@@ -199,17 +200,55 @@ func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	list := make([]fs.DirEntry, 0, len(names))
 	for _, e := range names {
-		info, err := os.Lstat(procPath(fd) + "/" + e.name) // one component: cannot lead out
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed meanwhile
+		entry := dirEntry{tree: t, dir: name, name: e.name}
+		var ok bool
+		if entry.kind, ok = typeOf(uint32(e.kind)); !ok {
+			info, err := t.Lstat(path.Join(name, e.name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed meanwhile
+			}
+			if err != nil {
+				return nil, err
+			}
+			entry.kind = info.Mode().Type()
 		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.Unwrap(err)}
-		}
-		list = append(list, fs.FileInfoToDirEntry(info))
+		list = append(list, entry)
 	}
 	return list, nil
 }
+
+// typeOf turns a type of getdents(2) into a mode's; a filesystem may not say one.
+func typeOf(kind uint32) (fs.FileMode, bool) {
+	switch kind {
+	case unix.DT_REG:
+		return 0, true
+	case unix.DT_DIR:
+		return fs.ModeDir, true
+	case unix.DT_LNK:
+		return fs.ModeSymlink, true
+	case unix.DT_FIFO:
+		return fs.ModeNamedPipe, true
+	case unix.DT_SOCK:
+		return fs.ModeSocket, true
+	case unix.DT_BLK:
+		return fs.ModeDevice, true
+	case unix.DT_CHR:
+		return fs.ModeDevice | fs.ModeCharDevice, true
+	}
+	return 0, false
+}
+
+// dirEntry is what a directory says of an entry. Info looks at the entry as it is when it is asked.
+type dirEntry struct {
+	tree      *Tree
+	dir, name string
+	kind      fs.FileMode
+}
+
+func (e dirEntry) Name() string               { return e.name }
+func (e dirEntry) IsDir() bool                { return e.kind.IsDir() }
+func (e dirEntry) Type() fs.FileMode          { return e.kind }
+func (e dirEntry) Info() (fs.FileInfo, error) { return e.tree.Lstat(path.Join(e.dir, e.name)) }
 
 // Stat follows symbolic links inside the tree.
 func (t *Tree) Stat(name string) (fs.FileInfo, error) { return t.stat("stat", name, 0) }

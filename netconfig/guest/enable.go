@@ -129,7 +129,7 @@ func linked(t sysctl.Tree, dir, pattern string, is func(string) bool) bool {
 		return false
 	}
 	for _, e := range entries {
-		if ok, _ := path.Match(pattern, e.Name()); !ok && pattern != "" {
+		if ok, _ := path.Match(pattern, e.Name()); !ok && pattern != "" || e.Type().IsRegular() {
 			continue
 		}
 		units, err := t.ReadDir(path.Join(dir, e.Name()))
