@@ -25,16 +25,12 @@ func (m *Manager) current(t sysctl.Tree, g sysctl.Guest) (sysctl.Guest, error) {
 	return now, nil
 }
 
-// remember keeps what was found of an instance's guest, for its next start. An instance that is still being made is
-// left with what its image says.
+// remember keeps what was found of an instance's guest, for its next start.
 func (m *Manager) remember(ctx context.Context, inst *sysctl.Instance, g sysctl.Guest) error {
 	if reflect.DeepEqual(inst.Guest, g) {
 		return nil
 	}
 	inst.Guest = g
-	if !inst.Ready {
-		return nil
-	}
 	return m.DB.SetInstanceGuest(ctx, inst.ID, g)
 }
 
