@@ -27,6 +27,10 @@ const lxcPath = "/run/sysctl-lxc"
 // configuration that the guest wrote.
 const rootDir = lxcPath + "/root"
 
+// mountDir is where liblxc binds the root before it pivots to it. Its own default for that is a directory of another package
+// (liblxc-common), which need not be installed.
+const mountDir = lxcPath + "/mount"
+
 // RunFile holds the Run as JSON.
 func (p Paths) RunFile(id int64) string { return filepath.Join(p.Dir(id), "run.json") }
 

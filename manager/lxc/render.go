@@ -58,6 +58,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	r.add("lxc.arch", arch(b.Arch))
 	r.add("lxc.uts.name", b.Hostname)
 	r.add("lxc.rootfs.path", "dir:"+rootDir)
+	r.add("lxc.rootfs.mount", mountDir)
 	r.add("lxc.log.file", p.Log(b.Instance))
 	r.add("lxc.log.level", "ERROR")
 	r.add("lxc.console.logfile", p.ConsoleLog(b.Instance))
