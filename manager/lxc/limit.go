@@ -38,7 +38,12 @@ func (rt *Runtime) Limit(id int64, b sysctl.Boot) error {
 		}
 		fmt.Fprintf(&record, "%s %s\n", file, s.value)
 	}
-	return sysctl.Wrap(os.WriteFile(rt.paths.Limits(id), []byte(record.String()), 0o600), "limits file")
+	path := rt.paths.Limits(id) // replaced whole: the guest may be rebooting
+	err := os.WriteFile(path+".new", []byte(record.String()), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	return sysctl.Wrap(err, "limits file")
 }
 
 // setting is a value for a file of an instance's cgroup; all is what the file could have at most.

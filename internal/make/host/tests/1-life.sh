@@ -78,7 +78,7 @@ check "restart after that" sysctl start web1
 check "boots" booted web1
 check "restart" timeout 90 sysctl restart web1
 
-sysctl stop web1
+check "stop" sysctl stop web1
 check "start in a service that ends at once" systemd-run -q --wait sysctl start web1
 check "outlives it" booted web1
 
