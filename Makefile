@@ -16,10 +16,10 @@ mandir   := $(sharedir)/man/man1
 unit     := $(unitdir)/sysctl-autostart.service
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart build test install uninstall bench clean
+.PHONY: help setup quickstart build test test-host install uninstall bench clean
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## install the distribution packages that are missing (root)
 	@internal/make/setup
@@ -35,6 +35,9 @@ build: ## bin/sysctl and bin/sysctl-keeper
 
 test: setup ## vet, gofmt and every test; as root the root tests too
 	@internal/make/test $(TESTFLAGS)
+
+test-host: setup ## a few minutes more: instances on a Debian 12 of its own in QEMU, with reboot and power cut (root)
+	@internal/make/test-host $(SCRIPTS)
 
 install: build ## into PREFIX=/usr/local, below DESTDIR=
 	@install -d $(addprefix $(DESTDIR),$(bindir) $(execdir) $(unitdir) $(mandir) $(dir $(bashcomp) $(zshcomp) $(fishcomp)))

@@ -2,6 +2,7 @@ package lxc
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,56 +14,81 @@ import (
 )
 
 // Limit changes the limits of a running instance: memory, processes and CPUs of b; zero removes a
-// limit. It fails with Conflict where the guest uses more memory than the new limit allows.
+// limit. It fails with Conflict where the guest uses more memory than the new limit allows. They hold for the whole run: a
+// guest that reboots keeps them.
 func (rt *Runtime) Limit(id int64, b sysctl.Boot) error {
-	type setting struct{ controller, file, value string }
-	memory, processes := "max", "max"
-	if b.Memory > 0 {
-		memory = strconv.FormatInt(b.Memory, 10)
-	}
-	if b.Processes > 0 {
-		processes = strconv.FormatInt(b.Processes, 10)
-	}
-	memoryFile := "memory.max"
-	if !rt.cgroups.pure() {
-		memoryFile = "memory.limit_in_bytes"
-		if b.Memory == 0 {
-			memory = "-1"
-		}
-	}
-	for _, s := range []setting{{"memory", memoryFile, memory}, {"pids", "pids.max", processes}, {"cpuset", "cpuset.cpus", b.CPUs}} {
-		root := rt.cgroups.v2
-		if !rt.cgroups.pure() {
-			root = rt.cgroups.v1[s.controller]
-		}
-		if root == "" {
-			continue
-		}
-		dir := filepath.Join(root, rt.paths.PayloadCgroup(id))
+	var record strings.Builder
+	for _, s := range rt.limits(b) {
+		dir := filepath.Join(s.root, rt.paths.PayloadCgroup(id))
 		file := filepath.Join(dir, s.file)
-		value := s.value
-		if s.controller == "cpuset" && value == "" {
-			b, err := os.ReadFile(filepath.Join(root, rt.paths.Cgroup, s.file)) // what the parent has: no limit of its own
-			if err != nil {
-				continue
-			}
-			value = strings.TrimSpace(string(b))
-		}
+		var err error
 		if s.controller == "cpuset" && !rt.cgroups.pure() {
-			if err := setCpuset(dir, value); err != nil {
-				return sysctl.E(sysctl.Conflict, "set %s to %s: %w", s.file, value, err)
+			err = setCpuset(dir, s.value)
+			for _, again := range []setting{{file: file, value: s.all}, {file: filepath.Join(dir, innerCgroup, s.file), value: s.value}} {
+				fmt.Fprintf(&record, "%s %s\n", again.file, again.value)
 			}
-			continue
+		} else {
+			err = os.WriteFile(file, []byte(s.value+"\n"), 0)
 		}
-		err := os.WriteFile(file, []byte(value+"\n"), 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return sysctl.E(sysctl.Conflict, "set %s to %s: %w", s.file, value, err)
+			return sysctl.E(sysctl.Conflict, "set %s to %s: %w", s.file, s.value, err)
 		}
+		fmt.Fprintf(&record, "%s %s\n", file, s.value)
 	}
-	return nil
+	path := rt.paths.Limits(id) // replaced whole: the guest may be rebooting
+	err := os.WriteFile(path+".new", []byte(record.String()), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	return sysctl.Wrap(err, "limits file")
+}
+
+// setting is a value for a file of an instance's cgroup; all is what the file could have at most.
+type setting struct{ controller, root, file, value, all string }
+
+// limits translates those of b for the hierarchies there are.
+func (rt *Runtime) limits(b sysctl.Boot) []setting {
+	memory, processes := setting{controller: "memory", file: "memory.max", value: "max"}, setting{controller: "pids", file: "pids.max", value: "max"}
+	if !rt.cgroups.pure() {
+		memory.file, memory.value = "memory.limit_in_bytes", "-1"
+	}
+	if b.Memory > 0 {
+		memory.value = strconv.FormatInt(b.Memory, 10)
+	}
+	if b.Processes > 0 {
+		processes.value = strconv.FormatInt(b.Processes, 10)
+	}
+	var found []setting
+	for _, s := range []setting{memory, processes, {controller: "cpuset", file: "cpuset.cpus", value: b.CPUs}} {
+		if s.root = rt.cgroups.v2; !rt.cgroups.pure() {
+			s.root = rt.cgroups.v1[s.controller]
+		}
+		if s.root == "" {
+			continue
+		}
+		if s.controller == "cpuset" {
+			all, err := os.ReadFile(filepath.Join(s.root, rt.paths.Cgroup, s.file)) // what the parent has: no limit of its own
+			if s.all = strings.TrimSpace(string(all)); s.value == "" && err != nil {
+				continue
+			}
+			if s.value == "" {
+				s.value = s.all
+			}
+		}
+		found = append(found, s)
+	}
+	return found
+}
+
+// limitHook is the start-host command line, for sh: liblxc gives a guest that reboots cgroups with the limits that it was
+// started with; this sets those that Limit has recorded, before the guest's init runs. With the shell's own means: there
+// is no PATH.
+func limitHook(record string) string {
+	record = quote(record)
+	return "/bin/sh -c " + quote(`[ ! -e `+record+` ] || while read -r file value; do echo "$value" >"$file"; done <`+record+`; exit 0`)
 }
 
 // setCpuset gives a cpuset cgroup v1 and all below it the same CPUs. A child must always be a subset of its

@@ -27,11 +27,18 @@ const lxcPath = "/run/sysctl-lxc"
 // configuration that the guest wrote.
 const rootDir = lxcPath + "/root"
 
+// mountDir is where liblxc binds the root before it pivots to it. Its own default for that is a directory of another package
+// (liblxc-common), which need not be installed.
+const mountDir = lxcPath + "/mount"
+
 // RunFile holds the Run as JSON.
 func (p Paths) RunFile(id int64) string { return filepath.Join(p.Dir(id), "run.json") }
 
 // Marker exists while nobody has settled the run: the post-stop hook looks for it.
 func (p Paths) Marker(id int64) string { return filepath.Join(p.Dir(id), "unsettled") }
+
+// Limits holds the limits that were changed since the start: lines of a cgroup's file and its value.
+func (p Paths) Limits(id int64) string { return filepath.Join(p.Dir(id), "limits") }
 
 // Log is liblxc's log of the newest start.
 func (p Paths) Log(id int64) string {

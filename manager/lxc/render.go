@@ -58,6 +58,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	r.add("lxc.arch", arch(b.Arch))
 	r.add("lxc.uts.name", b.Hostname)
 	r.add("lxc.rootfs.path", "dir:"+rootDir)
+	r.add("lxc.rootfs.mount", mountDir)
 	r.add("lxc.log.file", p.Log(b.Instance))
 	r.add("lxc.log.level", "ERROR")
 	r.add("lxc.console.logfile", p.ConsoleLog(b.Instance))
@@ -81,6 +82,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	for _, k := range sortedKeys(b.Environment) {
 		r.add("lxc.environment", k+"="+b.Environment[k])
 	}
+	r.add("lxc.hook.start-host", limitHook(p.Limits(b.Instance)))
 	if len(b.Settle) > 0 {
 		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), b.Settle))
 	}

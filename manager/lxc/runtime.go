@@ -66,8 +66,10 @@ func (rt *Runtime) prepare(id int64) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(rootDir, 0o755); err != nil {
-		return err
+	for _, dir := range []string{rootDir, mountDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
 	}
 	if b, err := os.ReadFile(rt.paths.Seccomp()); err != nil || string(b) != seccompProfile() {
 		tmp, err := os.CreateTemp(rt.paths.Run, ".seccomp-*")
