@@ -394,3 +394,22 @@ func TestVolumeStretches(t *testing.T) {
 		t.Errorf("copied %d: %v", n, err)
 	}
 }
+
+func TestBuildDisk(t *testing.T) {
+	data, err := os.ReadFile(diskOf(t, twoRoots))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server(t, map[string][]byte{"/disk.raw": data}, nil)
+	source := `type: disk, complete: true, partition: "2", url: "` + s.URL + `/disk.raw", sha256: `
+	dir, above := emptyDir(t)
+	got, err := buildOf(t, recipeOf("", source+sumOf(data)), dir, BuildOptions{})
+	wantTree(t, dir, err, "sbin/init")
+	untouched(t, above)
+	if want := "disk " + s.URL + "/disk.raw sha256:" + sumOf(data) + " (raw disk, 2 at /)"; got != want {
+		t.Errorf("source %s", got)
+	}
+	dir, _ = emptyDir(t)
+	_, err = buildOf(t, recipeOf("", source+sumOf(nil)), dir, BuildOptions{})
+	wantError(t, err, sysctl.Unavailable, "wrong content")
+}
