@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -31,12 +33,12 @@ func DiskFormat(f io.ReaderAt) string {
 		return diskQcow2
 	case bytes.HasPrefix(head, []byte("KDMV")), bytes.HasPrefix(head, []byte("COWD")), isDescriptor(head):
 		return diskVMDK
-	case len(head) < 1024, bytes.HasPrefix(head[257:], []byte("ustar")):
+	case len(head) < 1024, bytes.HasPrefix(head[257:], []byte("ustar")), foreign(head) != "":
 		return ""
-	case bytes.Equal(head[510:512], []byte{0x55, 0xaa}), bytes.HasPrefix(head[512:], []byte("EFI PART")):
+	case len(partitions(f, math.MaxInt64)) > 0:
 		return diskRaw
 	}
-	if kind := probe(f).kind; kind != "" {
+	if c := probe(f); slices.Contains([]string{"ext4", "xfs", "btrfs", "LVM", "encrypted (LUKS)"}, c.kind) {
 		return diskRaw
 	}
 	return ""

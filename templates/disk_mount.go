@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,7 @@ type disk struct {
 	progress sysctl.Progress
 	copies   map[string]*os.File // of volumes, by name
 	open     []int               // roots of mounted filesystems
+	ours     []string            // UUIDs of them
 }
 
 // close ends all that was begun.
@@ -45,7 +47,8 @@ func (d *disk) close() error {
 // that is done in a copy of the volume. subvolume is of btrfs; "": the default one.
 func (d *disk) mount(ctx context.Context, v volume, subvolume string) (int, error) {
 	if v.kind == "btrfs" {
-		if _, err := os.Stat(filepath.Join("/sys/fs/btrfs", v.uuid)); err == nil && len(d.open) == 0 {
+		_, err := os.Stat(filepath.Join("/sys/fs/btrfs", v.uuid))
+		if err == nil && !slices.Contains(d.ours, v.uuid) {
 			return -1, sysctl.E(sysctl.Conflict, "%s: a btrfs with its UUID %s is mounted on this host", v.name, v.uuid).
 				WithHint("umount it, or import the directory where it is mounted")
 		}
@@ -62,7 +65,7 @@ func (d *disk) mount(ctx context.Context, v volume, subvolume string) (int, erro
 	if err != nil {
 		return -1, sysctl.Wrap(err, "%s", v)
 	}
-	d.open = append(d.open, fd)
+	d.open, d.ours = append(d.open, fd), append(d.ours, v.uuid)
 	return fd, nil
 }
 
@@ -147,7 +150,10 @@ func mountDevice(device, kind, subvolume string) (int, error) {
 	}
 	defer unix.Close(fs)
 	err = errors.Join(unix.FsconfigSetString(fs, "source", device), unix.FsconfigSetFlag(fs, "ro"))
-	if kind == "xfs" {
+	switch kind {
+	case "ext4":
+		err = errors.Join(err, unix.FsconfigSetString(fs, "errors", "remount-ro")) // the image may say: panic
+	case "xfs":
 		err = errors.Join(err, unix.FsconfigSetFlag(fs, "nouuid")) // a copy of a disk of this host
 	}
 	if subvolume != "" {
@@ -167,8 +173,10 @@ func mountDevice(device, kind, subvolume string) (int, error) {
 	switch {
 	case kind == "btrfs" && !errors.Is(err, unix.ENOENT) && (errors.Is(err, unix.EIO) || strings.Contains(why, "log replay required")):
 		return -1, fmt.Errorf("%w: %w", errReadOnlyLog, err)
-	case errors.Is(err, unix.EROFS), errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.EROFS):
 		return -1, err
+	case errors.Is(err, unix.ENOENT) && subvolume != "":
+		return -1, sysctl.E(sysctl.Invalid, "there is no subvolume %s: %w", subvolume, err)
 	case errors.Is(err, unix.EPERM):
 		return -1, sysctl.E(sysctl.Permission, "cannot be mounted: %w", err).WithHint("disk images need real root: not inside a container")
 	}

@@ -231,6 +231,9 @@ func TestDiskErrors(t *testing.T) {
 		{name: "mounted on a link", kind: sysctl.Invalid, says: "not a directory", script: `
 			rmdir root/home; ln -s /etc root/home; fs h 16M var; echo '/dev/sda2 /home ext4' > root/etc/fstab; fs r 32M root
 			printf 'label: dos\nstart=2048,size=65536\nstart=67584,size=32768' | gpt 50M; put r disk 1; put h disk 33`},
+		{name: "no such subvolume", tools: []string{"mkfs.btrfs"}, kind: sysctl.Invalid, says: "there is no subvolume @home", script: `
+			echo '/dev/sda1 /home btrfs subvol=@home' > root/etc/fstab; truncate -s 200M d; mkfs.btrfs -q --rootdir root d
+			printf 'label: dos\nstart=2048' | gpt 202M; put d disk 1`},
 		{name: "damaged", kind: sysctl.Invalid, says: "cannot be mounted", script: `fs disk 32M root; dd if=/dev/zero of=disk bs=1k seek=2 count=64 conv=notrunc status=none`},
 		{name: "backing file", tools: []string{"qemu-img"}, kind: sysctl.Invalid, says: "backing file", script: `
 			fs d 32M root; qemu-img create -q -f qcow2 -F raw -b "$PWD/d" disk`},
@@ -322,12 +325,14 @@ func TestDiskFormat(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"tar":   {tarball, ""},
-		"short": {[]byte("\x55\xaa"), ""},
-		"gz":    {gz(t, bytes.NewReader(archive(t, bootable()...))), ""},
-		"zeros": {make([]byte, 1<<20), ""},
-		"qcow2": {[]byte("QFI\xfb"), "qcow2"},
-		"text":  {[]byte("# Disk DescriptorFile\nversion=1\n"), "vmdk"},
+		"tar":            {tarball, ""},
+		"short":          {[]byte("\x55\xaa"), ""},
+		"gz":             {gz(t, bytes.NewReader(archive(t, bootable()...))), ""},
+		"gz, by chance":  {append(append([]byte("\x1f\x8b"), bytes.Repeat([]byte{7}, 508)...), append([]byte{0x55, 0xaa}, make([]byte, 1000)...)...), ""},
+		"zip, by chance": {append(append([]byte("PK\x03\x04"), make([]byte, 506)...), append([]byte{0x55, 0xaa}, make([]byte, 1000)...)...), ""},
+		"zeros":          {make([]byte, 1<<20), ""},
+		"qcow2":          {[]byte("QFI\xfb"), "qcow2"},
+		"text":           {[]byte("# Disk DescriptorFile\nversion=1\n"), "vmdk"},
 	} {
 		if got := DiskFormat(bytes.NewReader(c.data)); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

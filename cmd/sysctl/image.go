@@ -155,7 +155,7 @@ mounted nowhere: its drivers are not made for hostile images, so import only wha
 
 // partitionFlag adds the flag that chooses the root of a disk image.
 func partitionFlag(cmd *cobra.Command, name *string) {
-	cmd.Flags().StringVar(name, "partition", "", "of a disk image, what has the root filesystem: `NUMBER|GROUP/VOLUME|disk`")
+	cmd.Flags().StringVar(name, "partition", "", "what of a disk image has the root filesystem: `PARTITION`'s number, GROUP/VOLUME of LVM, or disk")
 	mustComplete(cmd, "partition", nothing)
 }
 
