@@ -10,9 +10,10 @@ import (
 
 // DetectOptions is one look at a tree that is no image yet.
 type DetectOptions struct {
-	Path     string // tarball (gz, xz, zst, bz2, plain), or a directory
-	MaxSize  int64  // bytes the tarball may unpack to; 0 = DefaultMaxSize
-	Progress sysctl.Progress
+	Path      string // tarball (gz, xz, zst, bz2, plain), disk image (raw, qcow2, vmdk), or a directory
+	Partition string // of a disk image: what has the root filesystem; "": the only one
+	MaxSize   int64  // bytes the tree in a file may have; 0 = DefaultMaxSize
+	Progress  sysctl.Progress
 }
 
 // Detection is what a tree was found to be.
@@ -22,7 +23,7 @@ type Detection struct {
 	Known bool `json:"known"`
 }
 
-// Detect finds out which OS is in a directory or tarball. A directory is only read; a tarball is unpacked beside
+// Detect finds out which OS is in a directory, tarball or disk image. A directory is only read; a file is unpacked beside
 // the layers, under the limits of an import, and removed again. It fails with NotFound where there is nothing at the
 // path, Invalid where it is neither, and with what Unpack fails with.
 func (m *Manager) Detect(ctx context.Context, o DetectOptions) (Detection, error) {
@@ -54,7 +55,7 @@ func (m *Manager) detect(ctx context.Context, o DetectOptions) (sysctl.Guest, er
 		return sysctl.Guest{}, sysctl.Wrap(err, "staging")
 	}
 	defer s.Abort()
-	if err := m.Catalogue.Unpack(ctx, path, s.Dir(), o.MaxSize, o.Progress); err != nil {
+	if _, err := m.Catalogue.Unpack(ctx, path, s.Dir(), UnpackOptions{Partition: o.Partition, MaxSize: o.MaxSize, Progress: o.Progress}); err != nil {
 		return sysctl.Guest{}, err
 	}
 	return m.Guests.Detect(s.Tree())
@@ -74,7 +75,7 @@ func sourceOf(name string) (path string, dir bool, err error) {
 	case err != nil:
 		return "", false, sysctl.E(sysctl.NotFound, "no such file or directory")
 	case !info.IsDir() && !info.Mode().IsRegular():
-		return "", false, sysctl.E(sysctl.Invalid, "neither a directory nor a tarball")
+		return "", false, sysctl.E(sysctl.Invalid, "neither a directory nor a regular file")
 	}
 	return path, info.IsDir(), nil
 }

@@ -446,8 +446,8 @@ func (f fakeCatalogue) Pull(_ context.Context, ref, dir string, o manager.TreeOp
 func (f fakeCatalogue) Normalize(context.Context, string, time.Time) error {
 	return f.hit("normalize", func() error { return nil })
 }
-func (f fakeCatalogue) Unpack(context.Context, string, string, int64, sysctl.Progress) error {
-	return f.hit("unpack", func() error { return nil })
+func (f fakeCatalogue) Unpack(_ context.Context, path, _ string, _ manager.UnpackOptions) (string, error) {
+	return path, f.hit("unpack", func() error { return nil })
 }
 func (f fakeCatalogue) Pack(_ context.Context, _ *os.File, w io.Writer) error {
 	_, err := io.WriteString(w, "tar")

@@ -86,7 +86,7 @@ func (m *Manager) Image(ctx context.Context, ref string) (sysctl.Image, error) {
 // DefaultMaxSize is what an imported tree may unpack to unless the user says otherwise.
 const DefaultMaxSize = 64 << 30
 
-// ImportImage makes an image of a tarball or a directory. An alias that exists moves to the new image.
+// ImportImage makes an image of a tarball, a disk image or a directory. An alias that exists moves to the new image.
 func (m *Manager) ImportImage(ctx context.Context, o ImportOptions) (sysctl.Image, error) {
 	image, err := m.importImage(ctx, o)
 	return image, sysctl.Wrap(err, "import %s", o.Path)
@@ -117,7 +117,8 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{o.Alias}, Description: o.Alias}
 	return m.addImage(ctx, image, o.Progress, func(s Staging) (Tree, error) {
-		return Tree{Source: path, Skip: skip}, m.Catalogue.Unpack(ctx, path, s.Dir(), o.MaxSize, o.Progress)
+		source, err := m.Catalogue.Unpack(ctx, path, s.Dir(), UnpackOptions{Partition: o.Partition, MaxSize: o.MaxSize, Progress: o.Progress})
+		return Tree{Source: source, Skip: skip}, err
 	})
 }
 

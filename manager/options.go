@@ -93,11 +93,12 @@ type LogOptions struct {
 
 // ImportOptions is one image import.
 type ImportOptions struct {
-	Path     string // tarball (gz, xz, zst, bz2, plain), or a directory
-	Alias    string
-	MaxSize  int64  // bytes the unpacked tree may have; 0 = DefaultMaxSize
-	Prep     string // preparation steps that are switched off, as the config key guest.prep has them
-	Progress sysctl.Progress
+	Path      string // tarball (gz, xz, zst, bz2, plain), disk image (raw, qcow2, vmdk), or a directory
+	Partition string // of a disk image: what has the root filesystem; "": the only one
+	Alias     string
+	MaxSize   int64  // bytes the unpacked tree may have; 0 = DefaultMaxSize
+	Prep      string // preparation steps that are switched off, as the config key guest.prep has them
+	Progress  sysctl.Progress
 }
 
 // AutostartResult is what became of one instance at autostart.

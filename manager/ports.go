@@ -111,7 +111,7 @@ type Templates interface {
 	Pull(ctx context.Context, ref, dir string, o TreeOptions) (Tree, error)
 	Remotes() []string
 	Normalize(ctx context.Context, dir string, since time.Time) error
-	Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error
+	Unpack(ctx context.Context, path, dir string, o UnpackOptions) (source string, err error)
 	Pack(ctx context.Context, root *os.File, w io.Writer) error
 }
 
@@ -126,6 +126,13 @@ type TreeOptions struct {
 
 	Progress sysctl.Progress
 	Note     func(line string) // told what the user should know though it is no error; nil: nobody is
+}
+
+// UnpackOptions says how the tree of a file or directory is made.
+type UnpackOptions struct {
+	Partition string // of a disk image: what has the root filesystem; "": the only one
+	MaxSize   int64  // bytes the tree may have
+	Progress  sysctl.Progress
 }
 
 // Tree is a tree that was made.

@@ -264,6 +264,8 @@ func (b *build) open(ctx context.Context, s recipeSource) (opened, error) {
 		return b.openBootstrap(ctx, s)
 	case "tar":
 		return opened{s.SHA256, func(ctx context.Context) (string, error) { return b.tar(ctx, s) }}, nil
+	case "disk":
+		return opened{s.SHA256, func(ctx context.Context) (string, error) { return b.disk(ctx, s) }}, nil
 	case "dir":
 		return b.openDirectory(ctx, s)
 	case "oci":

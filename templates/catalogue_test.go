@@ -178,7 +178,7 @@ func TestRecipesAreStrict(t *testing.T) {
 		{"an option as package", "[systemd-sysv]", "[--hook-dir=/tmp]", []string{`packages.install[0]: "--hook-dir=/tmp" is not a plain word (line 8)`}},
 		{"a list as package", "[systemd-sysv]", "['a,b']", []string{"packages.install[0]"}},
 		{"an option as suite", "suite: bookworm", "suite: --x", []string{`source[0].suite: "--x" is not a plain word (line 6)`}},
-		{"source of an unknown type", "type: bootstrap", "type: ostree", []string{`source[0].type: "ostree" is not known: bootstrap, tar, dir, oci, simplestreams (line 6)`}},
+		{"source of an unknown type", "type: bootstrap", "type: ostree", []string{`source[0].type: "ostree" is not known: bootstrap, tar, dir, disk, oci, simplestreams (line 6)`}},
 		{"source without a type", "type: bootstrap, ", "", []string{`source[0].type: "" is not known`}},
 		{"fields of another type", "type: bootstrap", "type: oci", []string{"source[0].suite: is nothing that a source of type oci has (line 6)", "source[0].variant: ", "source[0].ref: is missing"}},
 		{"tar without a sum", "type: bootstrap, suite: bookworm, variant: minbase", "type: tar, url: \"https://x.example/y\"", []string{"source[0].sha256: is missing"}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -18,31 +19,50 @@ import (
 //
 // Errors are those of Unpack, and Busy where a file of src changed its kind meanwhile.
 func CopyTree(ctx context.Context, src, dst string, o UnpackOptions) (Stats, error) {
-	m := newMeter(o.MaxSize, o.MaxEntries)
 	from, err := openRoot(src)
 	if err != nil {
-		return m.Stats, sysctl.Wrap(&os.PathError{Op: "open", Path: src, Err: err}, "copy")
+		return newMeter(o.MaxSize, o.MaxEntries).Stats, sysctl.Wrap(&os.PathError{Op: "open", Path: src, Err: err}, "copy")
 	}
 	defer unix.Close(from)
 	if err := checkRoot(from); err != nil {
-		return m.Stats, sysctl.Wrap(err, "copy %s", src)
+		return newMeter(o.MaxSize, o.MaxEntries).Stats, sysctl.Wrap(err, "copy %s", src)
 	}
+	stats, err := copyParts(ctx, []part{{fd: from}}, dst, o)
+	return stats, classify(ctx, err, "copy "+src, dst)
+}
+
+// part is a directory and where in a tree its content belongs.
+type part struct {
+	fd   int
+	at   string // relative; "": the root
+	from string // for people
+}
+
+// copyParts makes one tree in dst, an existing empty directory, of several, the root first and parents before what is
+// in them. What a directory has where another part belongs is left out, as if that were mounted there.
+func copyParts(ctx context.Context, parts []part, dst string, o UnpackOptions) (Stats, error) {
+	m := newMeter(o.MaxSize, o.MaxEntries)
 	to, err := openEmpty(dst)
 	if err != nil {
-		return m.Stats, sysctl.Wrap(err, "copy %s", src)
+		return m.Stats, err
 	}
-	c := &copier{sink: newSink(to, m), progress: o.Progress, seen: map[inode]string{}}
+	c := &copier{sink: newSink(to, m), progress: o.Progress, seen: map[inode]string{}, over: map[string]string{}}
 	defer c.sink.close()
 	var st unix.Stat_t
 	if err := unix.Fstat(to, &st); err != nil {
-		return m.Stats, sysctl.Wrap(err, "copy %s", src)
+		return m.Stats, err
 	}
 	c.self = inode{st.Dev, st.Ino}
-	err = walk(ctx, from, func(n node) error { return c.visit(ctx, n) })
-	if err == nil {
-		err = c.sink.finish(ctx)
+	for _, p := range parts[1:] {
+		c.over[p.at] = p.from
 	}
-	return m.Stats, classify(ctx, err, "copy "+src, dst)
+	for _, p := range parts {
+		c.at = p.at
+		if err := walkPart(ctx, p.fd, p.at, func(n node) error { return c.visit(ctx, n) }); err != nil {
+			return m.Stats, err
+		}
+	}
+	return m.Stats, c.sink.finish(ctx)
 }
 
 // inode identifies a file with several names.
@@ -53,8 +73,10 @@ type copier struct {
 	sink     *sink
 	progress sysctl.Progress
 	told     int64
-	seen     map[inode]string // first name of files that have several
-	self     inode            // dst: it may lie below src
+	seen     map[inode]string  // first name of files that have several
+	self     inode             // dst: it may lie below src
+	at       string            // of the part being copied; "": the root
+	over     map[string]string // other parts, by their place: where they are from
 }
 
 func (c *copier) visit(ctx context.Context, n node) error {
@@ -74,6 +96,13 @@ func (c *copier) visit(ctx context.Context, n node) error {
 		if !n.isDir() {
 			return nil
 		}
+	}
+	n.name = path.Join(c.at, n.name)
+	if from := c.over[n.name]; from != "" && n.name != c.at {
+		if !n.isDir() {
+			return sysctl.E(sysctl.Invalid, "not a directory, but /etc/fstab mounts %s on it", from)
+		}
+		return fs.SkipDir // the part makes the directory
 	}
 	if n.name != "." {
 		if err := c.sink.entry(); err != nil {

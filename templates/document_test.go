@@ -21,7 +21,7 @@ func TestDocument(t *testing.T) {
 	if err != nil || string(got) != string(want) {
 		t.Errorf("doc/templates.md is stale (%v): run: go test ./templates -run Document -update", err)
 	}
-	for _, row := range []string{"| `sha256` | sha256 | yes | of the archive |", "| `install` | list of word |  |", "| `tried` | true, false |", "### source of type simplestreams"} {
+	for _, row := range []string{"| `sha256` | sha256 | yes | of the archive or image |", "| `install` | list of word |  |", "| `tried` | true, false |", "### source of type simplestreams"} {
 		if !strings.Contains(string(want), row) {
 			t.Errorf("no row %s", row)
 		}

@@ -54,9 +54,9 @@ type recipeOS struct {
 
 // recipeSource is one way to make the base system. Which fields it may have depends on its type.
 type recipeSource struct {
-	Type     string   `yaml:"type" need:"yes" one:"bootstrap tar dir oci simplestreams" doc:"the way"`
+	Type     string   `yaml:"type" need:"yes" one:"bootstrap tar dir disk oci simplestreams" doc:"the way"`
 	Arch     []string `yaml:"arch" is:"word" doc:"architectures it is for; none: all of the recipe's"`
-	Complete bool     `yaml:"complete" in:"tar dir oci simplestreams" doc:"this is a whole system: packages are not installed"`
+	Complete bool     `yaml:"complete" in:"tar dir disk oci simplestreams" doc:"this is a whole system: packages are not installed"`
 
 	Tool       string       `yaml:"tool" in:"bootstrap" one:"mmdebstrap debootstrap dnf yum" doc:"none: whichever is installed and fits"`
 	Suite      string       `yaml:"suite" in:"bootstrap" is:"word" doc:"of a Debian archive: bookworm"`
@@ -67,8 +67,10 @@ type recipeSource struct {
 	Mirror     string       `yaml:"mirror" in:"bootstrap" is:"url" doc:"the archive, where no other is given; none: the tool's default"`
 	Repos      []recipeRepo `yaml:"repos" in:"bootstrap" doc:"of an RPM distribution, below the mirror"`
 
-	URL    string `yaml:"url" need:"tar" in:"tar" is:"place" doc:"http, https or file URL, or absolute path, of a tar archive"`
-	SHA256 string `yaml:"sha256" need:"tar" in:"tar" is:"sha256" doc:"of the archive"`
+	URL    string `yaml:"url" need:"tar disk" in:"tar disk" is:"place" doc:"http, https or file URL, or absolute path, of a tar archive or disk image"`
+	SHA256 string `yaml:"sha256" need:"tar disk" in:"tar disk" is:"sha256" doc:"of the archive or image"`
+
+	Partition string `yaml:"partition" in:"disk" is:"word" doc:"what has the root filesystem: a partition's number, GROUP/VOLUME of LVM, or disk; none: the only one"`
 
 	Path string `yaml:"path" need:"dir" in:"dir" is:"path" doc:"directory on the host with a root filesystem"`
 

@@ -25,6 +25,7 @@ type toolRun struct {
 	args     []string
 	progress sysctl.Progress
 	log      io.Writer
+	files    []*os.File // the tool's descriptors from 3 on
 }
 
 // run runs the tool to its end. It is process 1 of a process namespace: with it dies whatever it started, in
@@ -38,7 +39,7 @@ func (r toolRun) run(ctx context.Context) error {
 	defer os.RemoveAll(temp)
 	out := &toolOutput{log: r.log, progress: r.progress}
 	cmd := exec.CommandContext(ctx, r.program, r.args...)
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = out, out, r.files
 	cmd.Dir, cmd.Env = "/", toolEnv(os.Environ(), temp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid: true, Pdeathsig: syscall.SIGKILL,

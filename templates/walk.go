@@ -31,6 +31,11 @@ func kernelOwned(name string) bool { return name == "proc" || name == "sys" || n
 // links, enters no other filesystem and looks at no content of /proc, /sys and /dev, nor of a directory for
 // which visit returns fs.SkipDir.
 func walk(ctx context.Context, root int, visit func(n node) error) error {
+	return walkPart(ctx, root, "", visit)
+}
+
+// walkPart is walk for a part of a tree, whose root has the name at in the whole, or "". Names are relative to the part.
+func walkPart(ctx context.Context, root int, at string, visit func(n node) error) error {
 	top := node{name: ".", dir: root, base: "."}
 	if err := unix.Fstat(root, &top.st); err != nil {
 		return err
@@ -42,7 +47,7 @@ func walk(ctx context.Context, root int, visit func(n node) error) error {
 	for len(todo) > 0 {
 		dir := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		below, err := walkDir(ctx, root, dir, visit)
+		below, err := walkDir(ctx, root, at, dir, visit)
 		if err != nil {
 			return err
 		}
@@ -53,7 +58,7 @@ func walk(ctx context.Context, root int, visit func(n node) error) error {
 }
 
 // walkDir visits the entries of one directory and returns the directories among them.
-func walkDir(ctx context.Context, root int, dir string, visit func(n node) error) (below []string, err error) {
+func walkDir(ctx context.Context, root int, at, dir string, visit func(n node) error) (below []string, err error) {
 	fd, err := openat(root, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, noLinks)
 	if err != nil {
 		return nil, sysctl.Wrap(err, "open %s", dir)
@@ -84,7 +89,7 @@ func walkDir(ctx context.Context, root int, dir string, visit func(n node) error
 		if err != nil {
 			return nil, sysctl.Wrap(err, "%s", n.name)
 		}
-		if n.isDir() && !n.away && !kernelOwned(n.name) {
+		if n.isDir() && !n.away && !kernelOwned(path.Join(at, n.name)) {
 			below = append(below, n.name)
 		}
 	}

@@ -14,10 +14,10 @@ func (a *app) imageDetectCmd() *cobra.Command {
 	var o manager.DetectOptions
 	cmd := &cobra.Command{
 		Use:   "detect FILE|DIRECTORY",
-		Short: "say which system a tarball or directory holds",
-		Long: `Says which system a tarball (plain, gz, xz, zst or bz2) or a directory holds, and by which evidence. What is not found
-out is unknown: into such a system nothing is written when it is imported and started. Nothing is imported, and a
-directory is only read.`,
+		Short: "say which system a tarball, disk image or directory holds",
+		Long: `Says which system a tarball (plain, gz, xz, zst or bz2), a disk image (raw, qcow2 or vmdk; "sysctl image import --help"
+says how it is read) or a directory holds, and by which evidence. What is not found out is unknown: into such a system
+nothing is written when it is imported and started. Nothing is imported, and a directory is only read.`,
 		Example: `  sysctl image detect rootfs.tar.gz
   sysctl image detect /srv/oldroot --format json`,
 		Args: takes(1, 1),
@@ -26,6 +26,7 @@ directory is only read.`,
 		}),
 	}
 	cmd.Flags().Var((*size)(&o.MaxSize), "max-size", "how large the unpacked tree may be: bytes, or with a unit (20GiB)")
+	partitionFlag(cmd, &o.Partition)
 	mustComplete(cmd, "max-size", nothing)
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -370,7 +370,7 @@ func (f *fake) Detect(_ context.Context, o manager.DetectOptions) (manager.Detec
 }
 
 func (f *fake) ImportImage(_ context.Context, o manager.ImportOptions) (sysctl.Image, error) {
-	f.note("import", []any{o.Path, o.Alias, o.MaxSize, o.Prep})
+	f.note("import", []any{o.Path, o.Alias, o.MaxSize, o.Prep, o.Partition})
 	i := picture(o.Alias)
 	f.Pictures = append(f.Pictures, i)
 	return i, nil

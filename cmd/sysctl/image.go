@@ -96,14 +96,23 @@ func (a *app) imageImportCmd() *cobra.Command {
 	var o manager.ImportOptions
 	cmd := &cobra.Command{
 		Use:   "import FILE|DIRECTORY --alias NAME",
-		Short: "make an image from a tarball or a directory",
-		Long: `Makes an image from the root filesystem in a tarball (plain, gz, xz, zst or bz2) or a directory. The system in it is
-detected. Members that lead out of the tree, or more of them than --max-size has room for, are refused, and then
-nothing of the import is left. An alias that another image has moves to the new one.
+		Short: "make an image from a tarball, a disk image or a directory",
+		Long: `Makes an image from the root filesystem in a tarball (plain, gz, xz, zst or bz2), a disk image (raw, qcow2 or vmdk) or
+a directory, whichever it is. The system in it is detected. Members that lead out of the tree, or more of them than
+--max-size has room for, are refused, and then nothing of the import is left. An alias that another image has moves to
+the new one.
 
 A system that is known is prepared for life in a container ("sysctl template show TEMPLATE --steps" says how). --prep
-switches steps off, each with a minus before its name.`,
+switches steps off, each with a minus before its name.
+
+On a disk image (GPT, MBR, LVM, or a filesystem on the whole disk; ext2 to ext4, xfs, btrfs) the root is the filesystem
+with /etc and an init; --partition chooses where there are several. What its /etc/fstab mounts of the same image is put
+together with it. The image is never written and the machine it is of must be off. Space for a copy of what it uses is
+needed for a while where it is qcow2 or vmdk (which need qemu-img), and for a copy of each filesystem whose journal is
+to be replayed or whose logical volume is in pieces. The kernel of this host reads the filesystems, read-only and
+mounted nowhere: its drivers are not made for hostile images, so import only what you would also plug in.`,
 		Example: `  sysctl image import rootfs.tar.gz --alias mybox
+  sysctl image import old-server.qcow2 --alias oldbox --partition vg0/root
   sysctl image import /srv/oldroot --alias oldroot --prep=-ssh-hostkeys,-machine-id`,
 		Args: takes(1, 1),
 	}
@@ -111,6 +120,7 @@ switches steps off, each with a minus before its name.`,
 	cmd.Flags().Var((*size)(&o.MaxSize), "max-size", "how large the unpacked tree may be: bytes, or with a unit (20GiB)")
 	cmd.Flags().StringVar(&o.Prep, "prep", "", "switch preparation steps off: `-STEP[,-STEP...]`")
 	mustComplete(cmd, "alias", nothing)
+	partitionFlag(cmd, &o.Partition)
 	mustComplete(cmd, "prep", nothing)
 	mustComplete(cmd, "max-size", nothing)
 	out := formatFlag(cmd)
@@ -141,6 +151,12 @@ switches steps off, each with a minus before its name.`,
 		})
 	}
 	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.NoSpace}})
+}
+
+// partitionFlag adds the flag that chooses the root of a disk image.
+func partitionFlag(cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "partition", "", "what of a disk image has the root filesystem: `PARTITION`'s number, GROUP/VOLUME of LVM, or disk")
+	mustComplete(cmd, "partition", nothing)
 }
 
 func (a *app) imageExportCmd() *cobra.Command {

@@ -35,7 +35,7 @@ func (t traces) mentionedIn(s string) bool {
 
 // inventory is what the program could have left on a host.
 type inventory struct {
-	lines []string       // "KIND NAME": links, mounts, cgroups, nftables tables, processes, files
+	lines []string       // "KIND NAME": links, mounts, cgroups, nftables tables, loop devices, processes, files
 	alive map[int]string // directories of the environments that there are
 }
 
@@ -71,6 +71,13 @@ func takeInventory(mine traces) (inventory, error) {
 	}
 	for line := range strings.Lines(string(tables)) {
 		add("nft", strings.TrimSpace(line))
+	}
+	loops, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	for _, l := range loops {
+		file, err := os.ReadFile(l)
+		if err == nil && mine.within(string(file)) { // others' come and go
+			add("loop", strings.TrimSpace(string(file)))
+		}
 	}
 	for _, p := range processes(mine) {
 		add("process", p)

@@ -203,19 +203,8 @@ func (catalogue) Normalize(ctx context.Context, dir string, since time.Time) err
 	return templates.Normalize(ctx, dir, since)
 }
 
-func (catalogue) Unpack(ctx context.Context, path, dir string, maxSize int64, p sysctl.Progress) error {
-	o := templates.UnpackOptions{MaxSize: maxSize, Progress: p}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		_, err := templates.CopyTree(ctx, path, dir, o)
-		return err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = templates.Unpack(ctx, f, dir, o)
-	return err
+func (catalogue) Unpack(ctx context.Context, path, dir string, o manager.UnpackOptions) (source string, err error) {
+	return templates.MakeTree(ctx, path, dir, o.Partition, templates.UnpackOptions{MaxSize: o.MaxSize, Progress: o.Progress})
 }
 
 func (catalogue) Pack(ctx context.Context, root *os.File, w io.Writer) error {
