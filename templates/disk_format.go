@@ -33,7 +33,7 @@ func DiskFormat(f io.ReaderAt) string {
 		return diskQcow2
 	case bytes.HasPrefix(head, []byte("KDMV")), bytes.HasPrefix(head, []byte("COWD")), isDescriptor(head):
 		return diskVMDK
-	case len(head) < 1024, bytes.HasPrefix(head[257:], []byte("ustar")), foreign(head) != "":
+	case len(head) < 1024, bytes.HasPrefix(head[257:], []byte("ustar")):
 		return ""
 	case len(partitions(f, math.MaxInt64)) > 0:
 		return diskRaw

@@ -120,7 +120,7 @@ func lvmText(r io.ReaderAt, area extent) ([]byte, error) {
 }
 
 // volumes lists the logical volumes that people see, with where they are on the disk.
-func (g *lvmGroups) volumes() (all []volume, err error) {
+func (g *lvmGroups) volumes() (all []volume) {
 	for _, name := range slices.Sorted(maps.Keys(g.groups)) {
 		group := g.groups[name]
 		logical := group.section("logical_volumes")
@@ -136,7 +136,7 @@ func (g *lvmGroups) volumes() (all []volume, err error) {
 			all = append(all, v)
 		}
 	}
-	return all, nil
+	return all
 }
 
 // place finds where a logical volume is, or says why that cannot be said.

@@ -81,10 +81,7 @@ func volumes(disk io.ReaderAt, size int64) ([]volume, error) {
 			return nil, sysctl.Wrap(err, "LVM on %s", all[i].name)
 		}
 	}
-	logical, err := groups.volumes()
-	if err != nil {
-		return nil, sysctl.Wrap(err, "LVM")
-	}
+	logical := groups.volumes()
 	for i := range logical {
 		if logical[i].why == "" {
 			logical[i].content = probe(logical[i].reader(disk))
