@@ -117,12 +117,14 @@ func (rt *Runtime) joinFile(id int64) string {
 
 // lockCgroups guards the environment's own directory in the cgroup hierarchies: starts hold it shared,
 // whoever removes the directory holds it alone.
-func (rt *Runtime) lockCgroups(how int) (unlock func(), err error) {
+func (rt *Runtime) lockCgroups(how int) (unlock func(), err error) { return rt.lock("cgroups", how) }
+
+func (rt *Runtime) lock(name string, how int) (unlock func(), err error) {
 	dir := filepath.Join(rt.paths.Run, "lock")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "cgroups"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -231,6 +231,13 @@ func (rt *Runtime) clearCgroups(ctx context.Context, id int64) error {
 	if err := rt.removeCgroups(ctx, id); err != nil {
 		return err
 	}
+	// One after the other: of two who clear at the same time, the one that finds the other's cgroup still there must not
+	// keep the other, whose cgroup goes then, from looking.
+	next, err := rt.lock("clear", unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer next()
 	unlock, err := rt.lockCgroups(unix.LOCK_EX | unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil // somebody starts right now
