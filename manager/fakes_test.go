@@ -306,8 +306,8 @@ func passwd() fakeTree {
 	})}
 }
 
-func (f fakeStorage) RootTree(*os.File, sysctl.IDMap) sysctl.Tree {
-	return passwd()
+func (f fakeStorage) RootTree(*os.File, sysctl.IDMap, bool) (sysctl.Tree, func() error) {
+	return passwd(), func() error { return f.hit("sync files", func() error { return nil }) }
 }
 func (f fakeStorage) OpenTree(context.Context, int64, []string) (manager.OpenedTree, error) {
 	return passwd(), f.hit("open tree", func() error { return nil })

@@ -49,7 +49,7 @@ type Storage interface {
 	Usage(ctx context.Context, id int64) (int64, error)
 	OpenRoot(ctx context.Context, id int64, layers []string, m sysctl.IDMap) (*os.File, error)
 	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
-	RootTree(root *os.File, m sysctl.IDMap) sysctl.Tree
+	RootTree(root *os.File, m sysctl.IDMap, later bool) (t sysctl.Tree, synced func() error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)
 	OpenDir(path string) (OpenedTree, error)

@@ -73,6 +73,7 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 // The root is mounted once: an overlay that goes away writes its whole disk's data first, everybody's.
 func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
 	var root *os.File
+	var synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
 	return []step{
 		{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }},
 		{name: "mount root",
@@ -87,7 +88,9 @@ func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
 				return nil
 			}},
 		{name: "write guest files", do: func(ctx context.Context) error {
-			return m.writeGuest(ctx, m.Storage.RootTree(root, inst.IDMap), inst, *spec)
+			var t sysctl.Tree
+			t, synced = m.Storage.RootTree(root, inst.IDMap, !inst.Ready)
+			return m.writeGuest(ctx, t, inst, *spec)
 		}},
 		{name: "boot",
 			do: func(ctx context.Context) error {
@@ -95,7 +98,7 @@ func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
 					return err
 				}
 				root.Close() // the instance's own mount namespace has it
-				return nil
+				return synced()
 			},
 			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID) }},
 	}

@@ -30,7 +30,7 @@ func (t *Tree) WriteFiles(files []sysctl.Change) (err error) {
 			if err != nil {
 				unix.Unlinkat(p.dir, p.tmp, 0) // one that has its name already is not there
 			}
-			p.file.Close() // where it failed before that
+			p.file.Close() // where nobody else does
 			unix.Close(p.dir)
 		}
 	}()
@@ -57,10 +57,12 @@ func (t *Tree) WriteFiles(files []sysctl.Change) (err error) {
 			return sysctl.Wrap(err, "write %s", c.Path)
 		}
 	}
-	if err := syncAll(list); err != nil {
-		return err
+	if t.later == nil {
+		if err := syncAll(list); err != nil {
+			return err
+		}
 	}
-	return t.asOwner(func() error {
+	err = t.asOwner(func() error {
 		for _, p := range list {
 			if err := unix.Renameat(p.dir, p.tmp, p.dir, p.base); err != nil {
 				return &fs.PathError{Op: "write", Path: p.path, Err: err}
@@ -68,6 +70,42 @@ func (t *Tree) WriteFiles(files []sysctl.Change) (err error) {
 		}
 		return nil
 	})
+	if err == nil && t.later != nil {
+		for i := range list {
+			t.later.add(list[i])
+			list[i].file = nil
+		}
+	}
+	return err
+}
+
+// Later returns the same tree, whose WriteFiles does not wait for the disk: for a tree that is worth nothing before
+// synced has returned, which waits for all that was written until then, and says what could not be.
+func (t *Tree) Later() (later *Tree, synced func() error) {
+	c := *t
+	c.later = &unsynced{}
+	return &c, c.later.wait
+}
+
+// unsynced are files on their way to the disk.
+type unsynced struct {
+	all sync.WaitGroup
+	mu  sync.Mutex
+	err error
+}
+
+func (u *unsynced) add(p pending) {
+	u.all.Go(func() {
+		err := sysctl.Wrap(errors.Join(p.file.Sync(), p.file.Close()), "write %s", p.path)
+		u.mu.Lock()
+		u.err = errors.Join(u.err, err)
+		u.mu.Unlock()
+	})
+}
+
+func (u *unsynced) wait() error {
+	u.all.Wait()
+	return u.err
 }
 
 // prepare writes a file that waits for its name.

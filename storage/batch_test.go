@@ -172,3 +172,22 @@ func BenchmarkFourFiles(b *testing.B) {
 		}
 	})
 }
+
+// What is written later has its name at once, and is on disk when synced returns.
+func TestWriteFilesLater(t *testing.T) {
+	dir := t.TempDir()
+	tree, err := OpenDirTree(dir)
+	must(t, err)
+	defer tree.Close()
+	later, synced := tree.Later()
+	must(t, later.WriteFiles([]sysctl.Change{{Path: "/etc/a", Data: []byte("one")}, {Path: "/etc/b", Data: []byte("two")}}))
+	for name, want := range map[string]string{"a": "one", "b": "two"} {
+		if b, err := os.ReadFile(filepath.Join(dir, "etc", name)); err != nil || string(b) != want {
+			t.Errorf("%s: %q %v", name, b, err)
+		}
+	}
+	must(t, synced())
+	if entries, err := os.ReadDir(filepath.Join(dir, "etc")); err != nil || len(entries) != 2 {
+		t.Errorf("%v %v", entries, err)
+	}
+}

@@ -27,9 +27,10 @@ var _ sysctl.BatchTree = (*Tree)(nil)
 // for concurrent use until Close.
 type Tree struct {
 	root     *os.File
-	uid, gid int  // the guest's root, as the host sees it
-	readOnly bool // writes fail with EROFS
-	staged   bool // a layer under construction: whoever made it syncs, and times do not say when
+	uid, gid int       // the guest's root, as the host sees it
+	readOnly bool      // writes fail with EROFS
+	later    *unsynced // WriteFiles leaves the wait for the disk to somebody else
+	staged   bool      // a layer under construction: whoever made it syncs, and times do not say when
 }
 
 // NewTree returns the tree under root, an open directory or mount (O_PATH will do), and owns root from now on.

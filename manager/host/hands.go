@@ -28,9 +28,13 @@ func (s storageOf) Stage(ctx context.Context) (manager.Staging, error) {
 	return st, nil
 }
 
-// RootTree is the tree of what OpenRoot has opened.
-func (s storageOf) RootTree(root *os.File, m sysctl.IDMap) sysctl.Tree {
-	return storage.NewTree(root).WithOwner(int(m.Base), int(m.Base))
+// RootTree is the tree of what OpenRoot has opened. With later, what is written is on disk only when synced has returned.
+func (s storageOf) RootTree(root *os.File, m sysctl.IDMap, later bool) (t sysctl.Tree, synced func() error) {
+	tree := storage.NewTree(root).WithOwner(int(m.Base), int(m.Base))
+	if later {
+		return tree.Later()
+	}
+	return tree, func() error { return nil }
 }
 
 func (s storageOf) OpenTree(ctx context.Context, id int64, layers []string) (manager.OpenedTree, error) {

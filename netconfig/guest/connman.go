@@ -21,7 +21,8 @@ const (
 func (b *builder) connman(n sysctl.GuestNetwork) {
 	old := b.read(connmanConf)
 	rest, at := cutBlock(splitLines(old))
-	runs := enabled(b.tree, connmanUnit) || linked(b.tree, runlevels, "", func(name string) bool { return name == "connman" })
+	// Most guests have no such unit, and to look through all targets takes a while.
+	runs := unitPath(b.tree, connmanUnit) != "" && enabled(b.tree, connmanUnit) || linked(b.tree, runlevels, "", func(name string) bool { return name == "connman" })
 	if len(n.NICs) == 0 || !runs {
 		switch {
 		case at < 0:

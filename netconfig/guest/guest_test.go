@@ -152,8 +152,9 @@ var systems = map[string]system{
 		"/etc/netctl/home": "Interface='eth0'\nConnection=ethernet\nIP=dhcp\n", "/etc/netctl/cafe": "Interface=wlan0\n",
 	}},
 	"connman": {sysctl.Guest{Family: "debian", ID: "debian", Init: "systemd", InitVersion: "252"}, map[string]string{
+		"/lib/systemd/system/connman.service":                         "",
 		"/etc/systemd/system/multi-user.target.wants/connman.service": "-> x",
-		"/etc/connman/main.conf": "[General]\nNetworkInterfaceBlacklist = virbr,wlan9\n",
+		"/etc/connman/main.conf":                                      "[General]\nNetworkInterfaceBlacklist = virbr,wlan9\n",
 	}},
 }
 
