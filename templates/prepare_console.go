@@ -12,7 +12,7 @@ import (
 // consoleSteps give the guest one login and a way to be halted.
 func consoleSteps() []Step {
 	return []Step{{
-		Name: "console", Version: 1,
+		Name: "console", Version: 2,
 		Why: "a container has a console and no virtual terminals",
 		Touches: []string{inittab, etcUnits + "/getty@tty1.service", etcUnits + "/console-getty.service",
 			etcUnits + "/getty.target.wants/console-getty.service", "/etc/init/{tty*,serial,prefdm}.{conf,override}", "/etc/event.d/{tty*,console}",
@@ -21,11 +21,14 @@ func consoleSteps() []Step {
 			"/etc/finit.conf", "/etc/finit.d/*.conf", "/etc/finit.d/available/*.conf"},
 		applies: anyGuest, plan: console,
 	}, {
-		Name: "power-fail", Version: 1,
-		Why:     "the power-fail signal halts a container, at once: stock guests wait for minutes or do nothing",
-		Touches: []string{inittab, powerJob, "/etc/event.d/power-status-changed"},
-		applies: func(g sysctl.Guest) bool { return slices.Contains([]string{"sysvinit", "bsd", "upstart"}, g.Init) },
-		plan:    powerFail,
+		Name: "power-fail", Version: 2,
+		Why: "init's signal to halt or for a failing power supply halts a container, at once: stock guests wait for minutes or do nothing",
+		Touches: []string{inittab, powerJob, "/etc/event.d/power-status-changed", runitHalt + "/run",
+			"/etc/runit/runsvdir/default/" + path.Base(runitHalt), "/etc/service/" + path.Base(runitHalt)},
+		applies: func(g sysctl.Guest) bool {
+			return slices.Contains([]string{"sysvinit", "bsd", "upstart", "runit"}, g.Init)
+		},
+		plan: powerFail,
 	}, {
 		Name: "openrc-sys-lxc", Version: 1,
 		Why:     "OpenRC leaves out what a container cannot do when it knows that it is in one",
@@ -95,13 +98,41 @@ func systemdConsole(p *plan) {
 	p.link(etcUnits+"/getty.target.wants/"+name, at)
 }
 
+// runitServices is the directory of links to the services that runit runs, or "".
+func runitServices(p *plan) string {
+	for _, dir := range []string{"/etc/runit/runsvdir/default", "/etc/service"} {
+		if has(p.t, dir) {
+			return dir
+		}
+	}
+	return ""
+}
+
+// runitHalt is a service that does one thing at boot.
+const runitHalt = "/etc/sv/sysctl-halt"
+
+// runitHaltRun lets the signal SIGCONT halt runit: it looks whether a file may be executed, which stage 1 takes away at every
+// boot. Debian compiles in another name than the rest. Then the service asks to be left stopped.
+const runitHaltRun = `#!/bin/sh
+# runit halts at SIGCONT only while this file is executable.
+stop=/etc/runit/stopit
+if [ -e /run/runit.stopit ]; then stop=/run/runit.stopit; fi
+[ -e "$stop" ] || : > "$stop"
+chmod 100 "$stop"
+exec sv d .
+`
+
+func runitPowerFail(p *plan) {
+	if dir := runitServices(p); dir != "" {
+		p.write(runitHalt+"/run", runitHaltRun, 0o755)
+		p.link(path.Join(dir, path.Base(runitHalt)), runitHalt)
+	}
+}
+
 // runitConsole takes the terminals' services out of the directory that runit watches and puts the console's in.
 func runitConsole(p *plan) {
-	dir := "/etc/runit/runsvdir/default"
-	if !has(p.t, dir) {
-		dir = "/etc/service"
-	}
-	if !has(p.t, dir) {
+	dir := runitServices(p)
+	if dir == "" {
 		return
 	}
 	for _, name := range p.list(dir, "*getty-*") {
@@ -148,13 +179,18 @@ func finitConsole(p *plan) {
 			p.edit(name, off)
 		}
 	}
-	p.write(own, "tty [12345] /dev/console noclear nowait\n", 0o644)
+	// finit takes /dev/console for the consoles that the host's kernel has, which are not here.
+	p.write(own, "tty [12345] console noclear nowait\n", 0o644)
 }
 
 // powerFail has one line or job answer the power-fail signal.
 func powerFail(p *plan) {
-	if p.g.Init == "upstart" {
+	switch p.g.Init {
+	case "upstart":
 		upstartPowerFail(p)
+		return
+	case "runit":
+		runitPowerFail(p)
 		return
 	}
 	if text := p.text(inittab); text != "" {

@@ -86,9 +86,10 @@ func TestPreparedEras(t *testing.T) {
 		"debian12-openrc-init": {"/etc/runlevels/default/agetty.tty1": gone, "/etc/init.d/agetty.console": "-> agetty",
 			"/etc/runlevels/default/agetty.console": "-> /etc/init.d/agetty.console"},
 		"debian12-runit": {"/etc/runit/runsvdir/default/getty-tty1": gone, "/etc/runit/runsvdir/default/ssh": "-> /etc/sv/ssh", "/etc/runit/runsvdir/default/sysctl-console": "-> /etc/sv/sysctl-console",
-			"/etc/sv/sysctl-console/run": "#!/bin/sh\nexec /sbin/getty 38400 console\n"},
+			"/etc/sv/sysctl-console/run":              "#!/bin/sh\nexec /sbin/getty 38400 console\n",
+			"/etc/runit/runsvdir/default/sysctl-halt": "-> /etc/sv/sysctl-halt", "/etc/sv/sysctl-halt/run": runitHaltRun},
 		"debian12-finit": {"/etc/finit.d/getty.conf": "-> available/getty.conf", "/etc/finit.d/10-hotplug.conf": "# no udev in a container\n", "/etc/finit.d/available/getty.conf": "#sysctl# tty [12345] /dev/tty1 115200 linux noclear\n#sysctl# tty [12345] @console noclear\nservice [2345] x\n",
-			"/etc/finit.d/sysctl-console.conf": "tty [12345] /dev/console noclear nowait\n", keysFinit: "run [S] name:sysctl-ssh-keys /etc/init.d/sysctl-ssh-keys start -- Making missing ssh host keys\n"},
+			"/etc/finit.d/sysctl-console.conf": "tty [12345] console noclear nowait\n", keysFinit: "run [S] name:sysctl-ssh-keys /etc/init.d/sysctl-ssh-keys start -- Making missing ssh host keys\n"},
 		"ubuntu8.04": {
 			"/etc/event.d/tty1": "#sysctl# start on stopped rc2\n#sysctl# start on stopped rc3\nstop on runlevel 0\nrespawn\nexec /sbin/getty 38400 tty1\n", "/etc/event.d/rc2": "start on runlevel 2\nscript\nend script\n",
 			"/etc/event.d/console":              "start on stopped rc2\nstart on stopped rc3\nstart on stopped rc4\nstart on stopped rc5\nstop on runlevel 0\nstop on runlevel 1\nstop on runlevel 6\nrespawn\nexec /sbin/getty 38400 console\n",

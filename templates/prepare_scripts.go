@@ -53,6 +53,72 @@ func stopScripts(p *plan, names ...string) {
 			p.remove(path.Join(level, name))
 		}
 	}
+	for _, at := range dependFiles() {
+		if path.Ext(at) == ".stop" && p.g.Family != "suse" {
+			continue // its scripts are still stopped
+		}
+		if text := p.text(at); text != "" {
+			p.edit(at, withoutScripts(text, names))
+		}
+	}
+}
+
+// dependFiles are insserv's tables by which startpar runs boot scripts beside each other.
+func dependFiles() []string {
+	return []string{"/etc/init.d/.depend.boot", "/etc/init.d/.depend.start", "/etc/init.d/.depend.stop"}
+}
+
+// withoutScripts takes scripts out of such a table as insserv does: what came after one of them comes after what that came
+// after. A script that is named but not run would count as done at once.
+func withoutScripts(table string, names []string) string {
+	after := map[string][]string{}
+	for line := range strings.Lines(table) {
+		if name, rest, ok := strings.Cut(line, ":"); ok {
+			after[name] = strings.Fields(rest)
+		}
+	}
+	var keep func(list []string, seen map[string]bool) []string
+	keep = func(list []string, seen map[string]bool) (out []string) {
+		for _, name := range list {
+			switch {
+			case seen[name]:
+				continue
+			case slices.Contains(names, name):
+				seen[name] = true
+				out = append(out, keep(after[name], seen)...)
+			default:
+				seen[name] = true
+				out = append(out, name)
+			}
+		}
+		return out
+	}
+	var out []string
+	for _, line := range strings.Split(table, "\n") {
+		head, rest, sep := line, "", ""
+		for _, sep = range []string{" =", ":"} {
+			var ok bool
+			if head, rest, ok = strings.Cut(line, sep); ok {
+				break
+			}
+		}
+		list := strings.Fields(rest)
+		switch {
+		case slices.Contains(names, head):
+			continue
+		case !slices.ContainsFunc(list, func(name string) bool { return slices.Contains(names, name) }):
+			out = append(out, line)
+			continue
+		case sep == " =": // the scripts there are, and those that talk to people
+			list = slices.DeleteFunc(list, func(name string) bool { return slices.Contains(names, name) })
+		default:
+			list = keep(list, map[string]bool{head: true})
+		}
+		if head += sep; len(list) > 0 || sep == " =" {
+			out = append(out, strings.TrimRight(head+" "+strings.Join(list, " "), " "))
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // killLink links the script of the start link at so that it is stopped, unless it is already.

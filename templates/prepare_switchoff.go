@@ -28,7 +28,11 @@ type switchOff struct {
 func switchOffSteps() []Step {
 	var steps []Step
 	for _, s := range switchOffs() {
-		steps = append(steps, Step{Name: s.name, Version: 1 + s.raised, Why: s.why, Touches: s.paths(), applies: anyGuest, plan: s.plan})
+		version := 1 + s.raised
+		if s.scripts != nil {
+			version++ // insserv's tables are corrected too
+		}
+		steps = append(steps, Step{Name: s.name, Version: version, Why: s.why, Touches: s.paths(), applies: anyGuest, plan: s.plan})
 	}
 	return steps
 }
@@ -61,6 +65,9 @@ func (s switchOff) paths() []string {
 		if kind.names != nil {
 			out = append(out, strings.Replace(kind.format, "%", strings.Join(kind.names, ","), 1))
 		}
+	}
+	if s.scripts != nil {
+		out = append(out, dependFiles()...)
 	}
 	if s.programs != nil {
 		out = append(out, "/etc/rc.d/{rc.sysinit,init.d/halt,rc.S,rc.M,rc.6}")

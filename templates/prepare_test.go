@@ -154,3 +154,22 @@ func TestNothingAsksAtFirstBoot(t *testing.T) {
 		}
 	}
 }
+
+// The tables are what insserv makes when the scripts are removed, of a real Debian 12.
+func TestWithoutScripts(t *testing.T) {
+	for _, c := range []struct{ name, table, names, want string }{
+		{"boot", "TARGETS = hwclock.sh hostname.sh mountdevsubfs.sh mountall.sh checkroot-bootclean.sh checkroot.sh checkfs.sh\nINTERACTIVE = checkroot.sh checkfs.sh\n" +
+			"mountdevsubfs.sh: mountkernfs.sh\nmountall.sh: checkfs.sh checkroot-bootclean.sh\ncheckroot-bootclean.sh: checkroot.sh\n" +
+			"checkroot.sh: mountdevsubfs.sh hostname.sh hwclock.sh\ncheckfs.sh: checkroot.sh\n",
+			"hwclock.sh checkroot.sh checkfs.sh",
+			"TARGETS = hostname.sh mountdevsubfs.sh mountall.sh checkroot-bootclean.sh\nINTERACTIVE =\n" +
+				"mountdevsubfs.sh: mountkernfs.sh\nmountall.sh: mountdevsubfs.sh hostname.sh checkroot-bootclean.sh\ncheckroot-bootclean.sh: mountdevsubfs.sh hostname.sh\n"},
+		{"nothing after", "TARGETS = a b\nINTERACTIVE =\nb: a\n", "a", "TARGETS = b\nINTERACTIVE =\n"},
+		{"not there", "TARGETS =  a b\n\nb:  a\n", "c", "TARGETS =  a b\n\nb:  a\n"},
+		{"in a ring", "TARGETS = a b c\na: b\nb: a\nc: a\n", "a b", "TARGETS = c\n"},
+	} {
+		if got := withoutScripts(c.table, strings.Fields(c.names)); got != c.want {
+			t.Errorf("%s:\n%s\nwant:\n%s", c.name, got, c.want)
+		}
+	}
+}

@@ -20,12 +20,14 @@ func (rt *Runtime) HaltSignal(init string) unix.Signal {
 	switch init {
 	case "systemd":
 		return 37 // SIGRTMIN+3 with glibc's SIGRTMIN of 34: systemd(1), "Signals"
-	case "busybox", "openrc":
-		return unix.SIGUSR2 // busybox init: poweroff
+	case "busybox":
+		return unix.SIGUSR2 // poweroff
+	case "openrc":
+		return unix.SIGTERM // openrc-init: its shutdown runlevel, then halt
 	case "sysvinit", "upstart":
 		return unix.SIGPWR // powerfail entry of inittab, or power-status-changed job
 	case "runit":
-		return unix.SIGCONT // runit(8): with /etc/runit/stopit executable
+		return unix.SIGCONT // runit(8): with /etc/runit/stopit executable, which preparation sees to (power-fail)
 	case "finit":
 		return unix.SIGUSR2 // finit: poweroff
 	}

@@ -1,0 +1,135 @@
+package roottest
+
+import (
+	"errors"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// broken is what boot scripts and inits say of a service that failed. systemd lists its own, and says more than that.
+var (
+	broken        = regexp.MustCompile(`(?mi)^.*(failed|failure|\[ *!! *\]|\berror\b|crashed|needs service|non existent|panic|sulogin).*$`)
+	brokenSystemd = regexp.MustCompile(`(?m)^.*\[.{0,9}FAILED.{0,9}\].*$`)
+)
+
+// boots NAME [MAY-FAIL...] has the guest of the tarball $NAME boot in an instance NAME, leaves it running, and checks each
+// time that it has come up: address, gateway, nameservers, name, nothing failed (but for lines of the console that
+// match one of the regular expressions MAY-FAIL). It is booted at first, by a reboot and after a power-off from inside, and by a
+// restart, in which its init must have halted by itself.
+func boots(ts *testscript.TestScript, neg bool, args []string) {
+	name, mayFail := args[0], args[1:]
+	tree := ts.Getenv(name)
+	if tree == "" {
+		ts.Logf("%s: not here", name)
+		return
+	}
+	ts.Check(ts.Exec("sysctl", "image", "import", "-q", tree, "--alias", name))
+	ts.Check(ts.Exec("sysctl", "launch", "-q", name, name))
+	isUp(ts, name, mayFail)
+	ended(ts, false, []string{name, "sysctl", "exec", name, "--", "reboot"})
+	isUp(ts, name, mayFail)
+	haltsItself(ts, "restart", name)
+	isUp(ts, name, mayFail)
+	ended(ts, false, []string{name, "sysctl", "exec", name, "--", "poweroff"})
+	until(ts, false, []string{"sh", "-c", "sysctl list --format csv | grep '^" + name + ",stopped'"})
+	ts.Check(ts.Exec("sysctl", "start", "-q", name))
+	isUp(ts, name, mayFail)
+}
+
+// halts NAME stops an instance: its init must halt by itself. One that is not here is none of its business.
+func halts(ts *testscript.TestScript, neg bool, args []string) {
+	if ts.Getenv(args[0]) != "" {
+		haltsItself(ts, "stop", args[0])
+	}
+}
+
+// haltsItself has a verb end a guest, which may not be by force.
+func haltsItself(ts *testscript.TestScript, verb, name string) {
+	ts.Check(ts.Exec("sysctl", verb, "--debug", name))
+	if out := ts.ReadFile("stdout") + ts.ReadFile("stderr"); !strings.Contains(out, "halt") || strings.Contains(out, "killing") {
+		ts.Fatalf("%s %s: its init has not halted by itself:\n%s", verb, name, out)
+	}
+}
+
+// isUp waits until the guest has done its boot, and checks what came of it.
+func isUp(ts *testscript.TestScript, name string, mayFail []string) {
+	inside := func(command string) []string { return []string{"sysctl", "exec", name, "--", "sh", "-c", command} }
+	// The last thing that an init does is to offer a login; systemd says when it is through.
+	until(ts, false, inside(`if [ -d /run/systemd/system ]; then systemctl is-system-running --wait || [ "$(systemctl is-system-running)" = degraded ]; `+
+		`else cat /proc/[0-9]*/cmdline | tr '\0' ' ' | grep -q '[g]etty.*console'; fi`))
+	run := func(command string) string {
+		argv := inside(command)
+		ts.Check(ts.Exec(argv[0], argv[1:]...))
+		return strings.TrimSpace(ts.ReadFile("stdout"))
+	}
+	ts.Check(ts.Exec("sh", "-c", "sysctl list "+name+" --format csv | tail -n 1 | cut -d, -f3"))
+	address := strings.TrimSpace(ts.ReadFile("stdout"))
+	if out := run("ip -4 addr show eth0"); !strings.Contains(out, "inet "+address+"/24") {
+		ts.Fatalf("%s has not the address %s:\n%s", name, address, out)
+	}
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(address, "9"), deadline)
+	if err == nil {
+		conn.Close()
+	} else if !errors.Is(err, syscall.ECONNREFUSED) { // refused by the guest: it is there
+		ts.Fatalf("%s does not answer: %v", name, err)
+	}
+	gateway := address[:strings.LastIndex(address, ".")] + ".1"
+	if out := run("ip -4 route"); !strings.Contains(out, "default via "+gateway+" ") {
+		ts.Fatalf("%s has not the gateway %s:\n%s", name, gateway, out)
+	}
+	if out, want := run("grep ^nameserver /etc/resolv.conf"), hostNameservers(ts); want != "" && out != want {
+		ts.Fatalf("%s has the nameservers %q, want %q", name, out, want)
+	}
+	if out := run("cat /proc/sys/kernel/hostname /etc/hostname"); out != name+"\n"+name {
+		ts.Fatalf("%s is called %q", name, out)
+	}
+	failures(ts, name, run, mayFail)
+}
+
+// failures checks that nothing failed, by the init's own word and by what was said on the console.
+func failures(ts *testscript.TestScript, name string, run func(string) string, mayFail []string) {
+	if out := run("[ ! -d /run/systemd/system ] || systemctl --failed --no-legend --plain"); out != "" {
+		ts.Fatalf("%s has failed units:\n%s", name, out)
+	}
+	if out := run("command -v rc-status >/dev/null || exit 0; rc-status -a --nocolor 2>/dev/null | grep -E 'crashed|failed' || true"); out != "" {
+		ts.Fatalf("%s has failed services:\n%s", name, out)
+	}
+	if out := run("[ ! -x /lib/finit/initctl ] || /lib/finit/initctl -p status | grep -E 'crashed|halted' || true"); out != "" {
+		ts.Fatalf("%s has failed services:\n%s", name, out)
+	}
+	ts.Check(ts.Exec("sysctl", "console", "--log", name))
+	text, words := ts.ReadFile("stdout"), broken
+	if run("[ ! -d /run/systemd/system ] || echo systemd") != "" {
+		words = brokenSystemd
+	}
+	for _, line := range words.FindAllString(text, -1) {
+		expected := false
+		for _, may := range mayFail {
+			expected = expected || regexp.MustCompile(may).MatchString(line)
+		}
+		if !expected {
+			ts.Fatalf("%s said on its console: %s", name, line)
+		}
+	}
+}
+
+// hostNameservers are the lines of the host's resolv.conf that a guest gets, or "" where they are of the host alone.
+func hostNameservers(ts *testscript.TestScript) string {
+	data, err := os.ReadFile("/etc/resolv.conf")
+	ts.Check(err)
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "nameserver" {
+			if ip := net.ParseIP(f[1]); ip == nil || ip.IsLoopback() {
+				return ""
+			}
+			out = append(out, "nameserver "+f[1])
+		}
+	}
+	return strings.Join(out, "\n")
+}
