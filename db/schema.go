@@ -87,13 +87,7 @@ func lockDir(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	if err != nil {
+	if err := sysctl.Flock(dir, unix.LOCK_EX); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
 	return dir, nil

@@ -36,7 +36,7 @@ func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysct
 	if err != nil {
 		return nil, sysctl.Wrap(err, "lock")
 	}
-	err = flock(f, how|unix.LOCK_NB)
+	err = sysctl.Flock(f, how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		p.Report("waiting for another command on "+noun+" "+name, 0, 0)
 		err = waitLock(ctx, f, how)
@@ -58,7 +58,7 @@ func (m *Manager) lockHeld(noun, name string) bool {
 		return false
 	}
 	defer f.Close()
-	return errors.Is(flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+	return errors.Is(sysctl.Flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 func (m *Manager) lockFile(noun, name string) string {
@@ -69,7 +69,7 @@ func (m *Manager) lockFile(noun, name string) string {
 // after that is given back at once.
 func waitLock(ctx context.Context, f *os.File, how int) error {
 	got := make(chan error, 1)
-	go func() { got <- flock(f, how) }()
+	go func() { got <- sysctl.Flock(f, how) }()
 	select {
 	case err := <-got:
 		return err
@@ -79,14 +79,5 @@ func waitLock(ctx context.Context, f *os.File, how int) error {
 			f.Close()
 		}()
 		return ctx.Err()
-	}
-}
-
-func flock(f *os.File, how int) error {
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
 	}
 }

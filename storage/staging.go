@@ -61,7 +61,7 @@ func (st *Staging) create() error {
 	if err != nil {
 		return err
 	}
-	if err := flock(st.lock, unix.LOCK_EX); err != nil {
+	if err := sysctl.Flock(st.lock, unix.LOCK_EX); err != nil {
 		return err
 	}
 	if err := os.Mkdir(st.Dir(), 0o755); err != nil {
@@ -206,7 +206,7 @@ func held(path string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	err = sysctl.Flock(f, unix.LOCK_EX|unix.LOCK_NB)
 	if err == unix.EWOULDBLOCK {
 		return true, nil
 	}
@@ -219,18 +219,10 @@ func flockDir(path string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(d, how); err != nil {
+	if err := sysctl.Flock(d, how); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
-}
-
-func flock(f *os.File, how int) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), how); err != unix.EINTR {
-			return err
-		}
-	}
 }
 
 // syncFilesystem writes back all of the filesystem path lies on.

@@ -121,7 +121,7 @@ func (c *cache) part(sum string) (f *os.File, err error) {
 		if err != nil {
 			return nil, err
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = sysctl.Flock(f, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			f.Close()
 			return os.CreateTemp(filepath.Join(c.dir, "partial"), sum+".")

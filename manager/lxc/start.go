@@ -3,7 +3,6 @@ package lxc
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -128,13 +127,7 @@ func (rt *Runtime) lock(name string, how int) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := sysctl.Flock(f, how); err != nil {
 		f.Close()
 		return nil, err
 	}
