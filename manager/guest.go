@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/profiles"
@@ -58,19 +59,10 @@ func (m *Manager) checkConfig(config map[string]string, devices map[string]sysct
 	if err == nil { // else it is among the bad fields already
 		err = m.Guests.CheckSteps(skip)
 	}
-	if err != nil && !hasField(bad, prepKey) {
+	if err != nil && !slices.ContainsFunc(bad, func(f sysctl.FieldError) bool { return f.Field == prepKey }) {
 		bad.Add(prepKey, "%v", err)
 	}
 	return bad.Err()
-}
-
-func hasField(fields sysctl.FieldErrors, name string) bool {
-	for _, f := range fields {
-		if f.Field == name {
-			return true
-		}
-	}
-	return false
 }
 
 // parsePrep returns the steps that a value of the key switches off.

@@ -137,10 +137,8 @@ func stateAfter(c sysctl.Change) *FileState {
 		return nil
 	case c.Link != "":
 		return &FileState{Mode: modeText(0o777), Link: c.Link}
-	case c.Perm == 0:
-		c.Perm = 0o644
 	}
-	return &FileState{Mode: modeText(c.Perm), Content: string(c.Data)}
+	return &FileState{Mode: modeText(c.Mode()), Content: string(c.Data)}
 }
 
 // stateOf describes what is at a path, nil where there is nothing. What is neither file nor link has no content.

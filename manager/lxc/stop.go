@@ -160,7 +160,7 @@ func (rt *Runtime) leftovers(id int64) bool {
 
 // end kills every process of an instance, at once and together, and returns when none is left: guest,
 // monitor, a keeper whose starter was killed, a hook's child. All are in cgroups below the instance's own:
-// the keeper is born there.
+// the keeper joins one before it starts anything.
 func (rt *Runtime) end(ctx context.Context, id int64) error {
 	if rt.cgroups.v2 == "" {
 		return rt.endOneByOne(ctx, id)
