@@ -20,6 +20,7 @@ type Boot struct {
 	Processes   int64    // 0: no limit
 	Disks       []string // where in the guest the disks go that are handed over with the boot
 	NICs        []BootNIC
+	Compat      Compat
 	Settle      []string // command the post-stop hook runs; "": none
 }
 

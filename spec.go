@@ -15,6 +15,7 @@ type Spec struct {
 	Processes   int64 // 0: no limit
 	Autostart   Autostart
 	Guest       GuestSpec
+	Compat      map[string]Choice // compat.*: by measure
 	Disks       []Disk
 	NICs        []NICSpec
 }

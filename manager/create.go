@@ -72,6 +72,11 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 		}
 	}
 	mk := &making{m: m, o: o, spec: spec, claim: claim, image: image, build: build}
+	if o.Start {
+		if mk.host, err = m.fits(ctx, image.Guest, spec); err != nil {
+			return Plan{}, err
+		}
+	}
 	plan := Plan{Instance: claim.Instance, Image: image.ID, Build: build != "", Steps: stepNames(mk.steps())}
 	if o.DryRun {
 		return plan, nil
@@ -225,6 +230,7 @@ type making struct {
 	claim db.Claim
 	image sysctl.Image
 	build string // template to build the image from, "" when the image is there
+	host  sysctl.Host
 	inst  sysctl.Instance
 }
 
@@ -255,7 +261,7 @@ func (mk *making) steps() []step {
 		}})
 	}
 	if mk.o.Start {
-		steps = append(steps, m.startSteps(&mk.inst, &mk.spec)...)
+		steps = append(steps, m.startSteps(mk.host, &mk.inst, &mk.spec)...)
 	} else {
 		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
 			t, err := m.Storage.OpenTree(ctx, mk.inst.ID, mk.inst.Layers)

@@ -47,9 +47,10 @@ type world struct {
 	edition string              // of every template
 	script  string              // that a build runs in an instance; "": none
 	status  int                 // of that
-	base    map[string]string   // files of a new tree
-	trees   string              // where trees under construction are; "": nowhere
-	built   *treetest.Tree      // the newest that was committed
+	host    sysctl.Host
+	base    map[string]string // files of a new tree
+	trees   string            // where trees under construction are; "": nowhere
+	built   *treetest.Tree    // the newest that was committed
 }
 
 type run struct {
@@ -219,10 +220,11 @@ func (f fakeRuntime) OpenPTY(int64) (*os.File, *os.File, error) { return nil, ni
 func (f fakeRuntime) OpenConsole(context.Context, int64) (*os.File, func(), error) {
 	return nil, nil, errInjected
 }
-func (f fakeRuntime) LogPath(int64) string                { return "/nonexistent" }
-func (f fakeRuntime) ConsoleLogPath(int64) string         { return "/nonexistent" }
-func (f fakeRuntime) RemoveLogs(id int64) error           { delete(f.logs, id); return nil }
-func (f fakeRuntime) Probe(context.Context) []sysctl.Fact { return []sysctl.Fact{{Name: "kernel"}} }
+func (f fakeRuntime) LogPath(int64) string                      { return "/nonexistent" }
+func (f fakeRuntime) ConsoleLogPath(int64) string               { return "/nonexistent" }
+func (f fakeRuntime) RemoveLogs(id int64) error                 { delete(f.logs, id); return nil }
+func (f fakeRuntime) Host(context.Context) (sysctl.Host, error) { return f.host, nil }
+func (f fakeRuntime) Probe(context.Context) []sysctl.Fact       { return []sysctl.Fact{{Name: "kernel"}} }
 
 type fakeStorage struct{ *world }
 

@@ -38,6 +38,7 @@ type Runtime interface {
 	ConsoleLogPath(id int64) string
 	RemoveLogs(id int64) error
 	Probe(ctx context.Context) []sysctl.Fact
+	Host(ctx context.Context) (sysctl.Host, error)
 }
 
 // Storage is the room storage.

@@ -42,7 +42,11 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, p sysctl.Prog
 	if err != nil {
 		return err
 	}
-	return runSteps(ctx, m.startSteps(&inst, &spec), false, p)
+	host, err := m.fits(ctx, inst.Guest, spec)
+	if err != nil {
+		return err
+	}
+	return runSteps(ctx, m.startSteps(host, &inst, &spec), false, p)
 }
 
 // spec merges an instance's configuration with its profiles'.
@@ -71,7 +75,7 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 // The instance and spec are read when the steps run, as an earlier step may have filled them in.
 //
 // The root is mounted once: an overlay that goes away writes its whole disk's data first, everybody's.
-func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
+func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec) []step {
 	var root *os.File
 	var synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
 	return []step{
@@ -94,7 +98,7 @@ func (m *Manager) startSteps(inst *sysctl.Instance, spec *sysctl.Spec) []step {
 		}},
 		{name: "boot",
 			do: func(ctx context.Context) error {
-				if err := m.boot(ctx, root, *inst, *spec); err != nil {
+				if err := m.boot(ctx, host, root, *inst, *spec); err != nil {
 					return err
 				}
 				root.Close() // the instance's own mount namespace has it
@@ -267,9 +271,12 @@ func gateway(want string, host netip.Addr) gatewayChoice {
 }
 
 // boot hands the root and the disks to the runtime.
-func (m *Manager) boot(ctx context.Context, root *os.File, inst sysctl.Instance, spec sysctl.Spec) error {
+func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, inst sysctl.Instance, spec sysctl.Spec) error {
 	b, err := m.bootOf(ctx, inst, spec)
 	if err != nil {
+		return err
+	}
+	if b.Compat, err = measures(host, inst.Guest, spec); err != nil {
 		return err
 	}
 	var disks []*os.File

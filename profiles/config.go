@@ -15,6 +15,7 @@ func configFields() []field[sysctl.Spec] {
 	var list []field[sysctl.Spec]
 	list = append(list, bootFields()...)
 	list = append(list, guestFields()...)
+	list = append(list, compatField())
 	list = append(list, limitFields()...)
 	return append(list, field[sysctl.Spec]{
 		Key: Key{Name: "security.privileged", Type: "bool", Default: "false", Example: "true", Values: bools(),

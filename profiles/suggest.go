@@ -13,6 +13,11 @@ func unknown(noun, name string, known []Key) string {
 	for i, k := range known {
 		names[i] = k.Name
 	}
+	return unknownWord(noun, name, names)
+}
+
+// unknownWord is unknown for words that are no keys.
+func unknownWord(noun, name string, names []string) string {
 	if s := suggest(name, names); s != "" {
 		return fmt.Sprintf("unknown %s: did you mean %s?", noun, s)
 	}

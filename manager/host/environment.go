@@ -136,7 +136,7 @@ func (e Environment) Remove() error {
 			return err
 		}
 	}
-	for _, name := range []string{"instances", "log", "lock", "seccomp"} {
+	for _, name := range []string{"instances", "log", "lock", "seccomp", "host"} {
 		if err := os.RemoveAll(filepath.Join(e.RunDir, name)); err != nil {
 			return err
 		}

@@ -1,0 +1,64 @@
+package compat
+
+import (
+	"strconv"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// generation is a systemd's version, or 0 where the init is another one or its version is not known.
+func generation(g sysctl.Guest) int {
+	if g.Init != "systemd" {
+		return 0
+	}
+	n, _ := strconv.Atoi(g.InitVersion)
+	return n
+}
+
+// cgroupNamed is for a systemd that knows only cgroup v1, where there is no cgroup v1.
+func cgroupNamed() measure {
+	return measure{
+		ID:  "cgroup-named",
+		who: "systemd before 230 (CentOS 7, Debian 8, Ubuntu 16.04, SLES 12, Amazon Linux 2)",
+		needed: func(h sysctl.Host, g sysctl.Guest) bool {
+			n := generation(g)
+			return h.Cgroups == sysctl.CgroupV2 && n > 0 && n < 230
+		},
+		cannot: func(h sysctl.Host, _ sysctl.Guest) sysctl.Remark {
+			switch {
+			case h.Cgroups != sysctl.CgroupV2:
+				return sysctl.Remark{Why: "this host has cgroup v1: the hierarchy is there already", Way: "config unset compat.cgroup-named"}
+			case h.Named != "":
+				return sysctl.Remark{Why: "the guest's systemd needs the cgroup v1 hierarchy name=systemd, and " + h.Named,
+					Way: "boot the host without cgroup_no_v1=named, or install a newer systemd in the guest"}
+			}
+			return sysctl.Remark{}
+		},
+		effect:   func(c *sysctl.Compat) { c.Cgroups = sysctl.CgroupsNamed },
+		does:     "gives the guest a cgroup v1 hierarchy of its own, name=systemd, which has no controllers; limits stay those of cgroup v2",
+		without:  `its systemd ends with "Failed to mount cgroup at /sys/fs/cgroup/systemd: Operation not permitted"`,
+		evidence: "systemd 219 mount-setup.c; kernel/cgroup/cgroup-v1.c, cgroup1_root_to_use",
+	}
+}
+
+// cgroup2 is for a systemd that knows only cgroup v2, where there are v1 hierarchies too.
+func cgroup2() measure {
+	return measure{
+		ID:  "cgroup2",
+		who: "systemd 256 and newer (Debian 13, Fedora 41, RHEL 10)",
+		needed: func(h sysctl.Host, g sysctl.Guest) bool {
+			return h.Cgroups != sysctl.CgroupV2 && generation(g) >= 256
+		},
+		cannot: func(h sysctl.Host, _ sysctl.Guest) sysctl.Remark {
+			if !h.Unified {
+				return sysctl.Remark{Why: "the guest's systemd needs cgroup v2, which is not mounted on this host",
+					Way: "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"}
+			}
+			return sysctl.Remark{}
+		},
+		effect:   func(c *sysctl.Compat) { c.Cgroups = sysctl.CgroupsV2 },
+		does:     "gives the guest cgroup v2 alone",
+		without:  "its systemd refuses to boot on cgroup v1",
+		evidence: "systemd NEWS 256, 258",
+	}
+}

@@ -1,0 +1,40 @@
+package compat
+
+import "github.com/sysctl-os/sysctl"
+
+// Judge says whether a guest boots on a host, and with which measures. choices are compat.<measure>, by measure; a name
+// that is no measure is not looked at. A measure that is switched off leaves a note of what will happen; one that is
+// needed and cannot be taken here refuses.
+func Judge(h sysctl.Host, g sysctl.Guest, choices map[string]sysctl.Choice) sysctl.Verdict {
+	v := sysctl.Verdict{Measures: []sysctl.Measure{}, Refusals: []sysctl.Remark{}, Notes: []sysctl.Remark{}}
+	for _, m := range table() {
+		needed := m.needed(h, g)
+		switch choice := choices[m.ID]; {
+		case choice == sysctl.Off && needed:
+			v.Notes = append(v.Notes, sysctl.Remark{ID: m.ID, Why: m.without + " (compat." + m.ID + " is off)"})
+		case choice == sysctl.Off, choice != sysctl.On && !needed:
+		default:
+			if m.cannot != nil {
+				if why := m.cannot(h, g); why.Why != "" {
+					why.ID = m.ID
+					v.Refusals = append(v.Refusals, why)
+					continue
+				}
+			}
+			m.effect(&v.Effect)
+			v.Measures = append(v.Measures, sysctl.Measure{ID: m.ID, Does: m.does, Because: m.without, Forced: !needed})
+		}
+	}
+	for _, r := range refusals() {
+		if why, way := r.when(h, g); why != "" {
+			v.Refusals = append(v.Refusals, sysctl.Remark{ID: r.id, Why: why, Way: way})
+		}
+	}
+	for _, n := range notes() {
+		if why, way := n.when(h, g); why != "" {
+			v.Notes = append(v.Notes, sysctl.Remark{ID: n.id, Why: why, Way: way})
+		}
+	}
+	v.Boots = len(v.Refusals) == 0
+	return v
+}

@@ -1,0 +1,48 @@
+package compat
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// older reports whether a version, "2.12", is known and before major.minor.
+func older(version string, major, minor int) bool {
+	a, rest, _ := strings.Cut(version, ".")
+	b, _, _ := strings.Cut(rest, ".")
+	x, err := strconv.Atoi(a)
+	if err != nil {
+		return false
+	}
+	y, _ := strconv.Atoi(b)
+	return x < major || x == major && y < minor
+}
+
+// vsyscall is for programs that call a page the host's kernel does not give them.
+func vsyscall() measure {
+	return measure{
+		ID:  "vsyscall",
+		who: "x86-64 guests with glibc 2.13 or older (CentOS 5 and 6, Debian 4 to 7, Ubuntu 8.04 and 10.04, SLES 11)",
+		needed: func(h sysctl.Host, g sysctl.Guest) bool {
+			return h.Vsyscall == sysctl.VsyscallNone && g.Arch == "amd64" && g.Libc == "glibc" && older(g.LibcVersion, 2, 14)
+		},
+		effect:   func(c *sysctl.Compat) { c.Vsyscall = true },
+		does:     "runs copies of those of its files that call the vsyscall page, in which the call is a system call; the image stays as it is",
+		without:  "its programs die with SIGSEGV (exit status 139), init first: the host's kernel runs with vsyscall=none",
+		evidence: "arch/x86/entry/vsyscall/vsyscall_64.c; glibc before 2.14, sysdeps/unix/sysv/linux/x86_64/time.S",
+	}
+}
+
+// uname26 is for programs that do not understand a kernel's version of today.
+func uname26() measure {
+	return measure{
+		ID:       "uname26",
+		who:      "whoever asks for it: Oracle 9i to 11g, DB2, old installers",
+		needed:   func(sysctl.Host, sysctl.Guest) bool { return false },
+		effect:   func(c *sysctl.Compat) { c.UNAME26 = true },
+		does:     "has uname(2) say 2.6.x, as personality UNAME26 does",
+		without:  "programs that look for 2.4 or 2.6 in the kernel's version refuse to run",
+		evidence: "kernel/sys.c, override_release",
+	}
+}

@@ -1,0 +1,37 @@
+package compat
+
+import "github.com/sysctl-os/sysctl"
+
+// measure is a row of the table.
+type measure struct {
+	ID       string
+	who      string                                            // the guests it is for, in words
+	needed   func(h sysctl.Host, g sysctl.Guest) bool          // whether this guest needs it on this host
+	cannot   func(h sysctl.Host, g sysctl.Guest) sysctl.Remark // why it cannot be taken here, and the way out; nil or no Why: it can
+	effect   func(c *sysctl.Compat)                            // what a start does differently
+	does     string                                            // what is done, one sentence
+	without  string                                            // what happens else, one sentence
+	evidence string                                            // where the fact is from
+}
+
+// remark is a fact that no measure changes: a reason not to boot, or something to live with. when returns "" where it does
+// not hold.
+type remark struct {
+	id       string
+	who      string
+	when     func(h sysctl.Host, g sysctl.Guest) (why, way string)
+	evidence string
+}
+
+// table is all measures, in the order in which they are told.
+func table() []measure {
+	return []measure{
+		cgroupNamed(), cgroup2(), vsyscall(), uname26(),
+	}
+}
+
+// refusals are the reasons not to boot that have nothing to do with a measure.
+func refusals() []remark { return []remark{} }
+
+// notes are what a guest has to live with here.
+func notes() []remark { return []remark{} }

@@ -1,0 +1,35 @@
+package manager_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+// What cannot boot is refused before anything is changed, and what needs a measure is started with it.
+func TestStartMeasures(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.w.host = sysctl.Host{Cgroups: sysctl.CgroupV2, Named: "it was forbidden"}
+	on := map[string]string{"compat.cgroup-named": "on"}
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Config: on})
+	kind(t, err, sysctl.Unsupported)
+	if !strings.Contains(err.Error(), "it was forbidden") || h.w.left() != "" || len(h.names(t)) != 0 {
+		t.Errorf("%v; left %q, %v", err, h.w.left(), h.names(t))
+	}
+	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Config: on}); err != nil {
+		t.Fatalf("an instance that does not start here can be made here: %v", err)
+	}
+	calls := len(h.w.calls)
+	kind(t, h.Start(ctx, "web1", nil), sysctl.Unsupported)
+	if len(h.w.calls) != calls {
+		t.Errorf("a refused start did %v", h.w.calls[calls:])
+	}
+	h.w.host.Named = ""
+	kind(t, h.Start(ctx, "web1", nil), "")
+	if got := h.w.booted.Compat.Cgroups; got != sysctl.CgroupsNamed {
+		t.Errorf("booted with %q", got)
+	}
+}
