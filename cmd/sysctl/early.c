@@ -1,7 +1,7 @@
 /* What a start waits for longest is an RCU grace period, for the first write to a cgroup.procs after a quiet while
- * (manager/lxc/warm.go, which does this again for whoever comes another way). For the verbs that start something it begins
- * here, some milliseconds before the Go runtime is there. It moves this process to where it is; whatever
- * does not work is left to others. */
+ * (manager/lxc/warm.go, which does this again for whoever comes another way), and so does a guest that halts. For the verbs
+ * that start or halt something it begins here, some milliseconds before the Go runtime is there. It moves this process to
+ * where it is; whatever does not work is left to others. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -43,11 +43,21 @@ static int own_procs(void) {
 	return -1;
 }
 
+/* moves reports whether a verb makes processes move between cgroups. */
+static int moves(const char *verb) {
+	static const char *const verbs[] = {"launch", "start", "stop", "restart"};
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (strcmp(verb, verbs[i]) == 0)
+			return 1;
+	return 0;
+}
+
 /* glibc calls constructors with main's arguments. */
 static void __attribute__((constructor)) early(int argc, char **argv) {
 	pthread_t thread;
 
-	if (argc < 3 || geteuid() != 0 || (strcmp(argv[1], "launch") != 0 && strcmp(argv[1], "start") != 0))
+	if (argc < 3 || geteuid() != 0 || !moves(argv[1]))
 		return;
 	int fd = own_procs();
 	if (fd >= 0 && pthread_create(&thread, NULL, write_procs, (void *)(long)fd) == 0)

@@ -35,9 +35,26 @@ func (rt *Runtime) HaltSignal(init string) unix.Signal {
 }
 
 // Wait returns when the init that runs now has ended, or with ctx's error. A stopped instance returns
-// at once.
+// at once. The monitor ends with its init: the first thing that liblxc would do is delete the veth pairs, where a kill comes too
+// late until the kernel has waited for RCU (netdev_run_todo). Clear does what is left to do.
 func (rt *Runtime) Wait(ctx context.Context, id int64) error {
-	return wait(ctx, rt.State(id).Init)
+	s := rt.State(id)
+	if s.Init.PID == 0 || s.Monitor.PID == 0 {
+		return wait(ctx, s.Init)
+	}
+	monitor, err := unix.PidfdOpen(s.Monitor.PID, 0) // beforehand: it is a race
+	if err != nil || !alive(s.Monitor) {
+		return wait(ctx, s.Init)
+	}
+	defer unix.Close(monitor)
+	warm, cool := context.WithCancel(ctx)
+	defer cool()
+	go rt.keepWarm(warm)
+	if err := wait(ctx, s.Init); err != nil {
+		return err
+	}
+	unix.PidfdSendSignal(monitor, unix.SIGKILL, nil, 0)
+	return nil
 }
 
 // Gone returns when neither init nor monitor run any more, or with ctx's error.

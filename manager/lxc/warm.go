@@ -1,9 +1,11 @@
 package lxc
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Warm is called as early as a verb knows that it will start something, and returns at once: what a start needs in any
@@ -38,9 +40,38 @@ func (rt *Runtime) Close() {
 // an idle machine, and those that follow soon do not (kernel/rcu/sync.c under cgroup_threadgroup_rwsem). Moving to
 // where one is changes nothing; a failure costs only time.
 func (rt *Runtime) warmCgroups() {
-	b, err := os.ReadFile("/proc/self/cgroup")
+	if procs := rt.ownProcs(); procs != "" {
+		os.WriteFile(procs, []byte("0"), 0)
+	}
+}
+
+// keepWarm does so again until ctx ends, each time before the kernel would fall back: a guest that halts starts a dozen programs
+// with some quiet between them, each in a cgroup of its own.
+func (rt *Runtime) keepWarm(ctx context.Context) {
+	f, err := os.OpenFile(rt.ownProcs(), os.O_WRONLY, 0)
 	if err != nil {
 		return
+	}
+	defer f.Close()
+	tick := time.NewTicker(4 * time.Millisecond) // less than a grace period
+	defer tick.Stop()
+	for {
+		if _, err := f.WriteString("0"); err != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ownProcs is the cgroup.procs of this process's cgroup in some hierarchy, "" where there is none.
+func (rt *Runtime) ownProcs() string {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
 	}
 	for line := range strings.Lines(string(b)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -52,8 +83,8 @@ func (rt *Runtime) warmCgroups() {
 			root, ok = rt.cgroups.v2, rt.cgroups.v2 != ""
 		}
 		if ok {
-			os.WriteFile(filepath.Join(root, parts[2], "cgroup.procs"), []byte("0"), 0)
-			return
+			return filepath.Join(root, parts[2], "cgroup.procs")
 		}
 	}
+	return ""
 }
