@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <lxc/lxccontainer.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { CONNECTION = 3, MAX_FDS = 253 }; /* SCM_MAX_FD, include/net/scm.h */
@@ -91,6 +93,13 @@ static char *next(struct request *r) {
 	return s;
 }
 
+/* enter moves this process into the cgroup of an open cgroup.procs. */
+static void enter(int procs, const char *name) {
+	if (write(procs, "0", 1) != 1)
+		fail("cgroup: join %s: %s", name, strerror(errno));
+	close(procs);
+}
+
 /* join moves this process into a cgroup, made where it is not there, through the path of its cgroup.procs. */
 static void join(char *procs) {
 	char *name = strrchr(procs, '/');
@@ -104,9 +113,38 @@ static void join(char *procs) {
 		*p = '/';
 	}
 	int fd = open(procs, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
+	if (fd < 0)
 		fail("cgroup: join %s: %s", procs, strerror(errno));
-	close(fd);
+	enter(fd, procs);
+}
+
+/* hide keeps the hierarchies of cgroup v1 out of this mount namespace, where the host has cgroup v2 alone but somebody mounts
+ * one where liblxc looks (cgfsng.c, __initialize_cgroups): it would take the host for a hybrid one, and then it sets no limit
+ * and no device filter of cgroup v2. It looks again whenever the guest reboots, so what comes later must not come here. */
+static void hide(void) {
+	struct statfs fs;
+	char line[4352], path[4400], *name, *end;
+
+	if (statfs("/sys/fs/cgroup", &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+		return;
+	if (mount("", "/sys/fs/cgroup", "", MS_PRIVATE, NULL) < 0)
+		fail("make /sys/fs/cgroup private: %s", strerror(errno));
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	if (!f)
+		fail("/proc/self/cgroup: %s", strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		if (!(name = strchr(line, ':')) || !(end = strchr(++name, ':')) || end == name)
+			continue;
+		*end = '\0';
+		if (strncmp(name, "name=", 5) == 0)
+			name += 5;
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", name);
+		while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+			;
+		if (errno != EINVAL && errno != ENOENT)
+			fail("unmount %s: %s", path, strerror(errno));
+	}
+	fclose(f);
 }
 
 /* attach moves a detached mount to a path inside the guest's root, which is resolved there: the guest's links lead nowhere
@@ -127,17 +165,17 @@ static void attach(int mount, const char *root, const char *path) {
 	close(mount);
 }
 
-static void mounts(struct request *r, const char *root) {
+static void mounts(struct request *r, const char *root, int joins) {
 	/* What the host mounts and unmounts later reaches this namespace, so nothing of it is pinned; what is
 	 * attached here stays here. */
 	if (mount("", "/", "", MS_REC | MS_SLAVE, NULL) < 0)
 		fail("make mounts slave: %s", strerror(errno));
-	if (r->nfds < 2)
+	if (r->nfds < 2 + joins)
 		fail("request: no root");
 	if (syscall(SYS_move_mount, r->fds[1], "", AT_FDCWD, root, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		fail("attach root: move_mount %s: %s", root, strerror(errno));
 	close(r->fds[1]);
-	for (int i = 2; i < r->nfds; i++)
+	for (int i = 2 + joins; i < r->nfds; i++)
 		attach(r->fds[i], root, next(r));
 }
 
@@ -147,7 +185,9 @@ static void boot(void) {
 
 	receive(&r);
 	char *name = next(&r), *path = next(&r), *root = next(&r), *procs = next(&r);
-	mounts(&r, root);
+	int joins = atoi(next(&r));
+	mounts(&r, root, joins);
+	hide();
 	struct lxc_container *c = lxc_container_new(name, path);
 	if (!c)
 		fail("new container");
@@ -163,6 +203,8 @@ static void boot(void) {
 	if (!c->want_close_all_fds(c, true))
 		fail("close fds");
 	join(procs);
+	for (int i = 0; i < joins; i++)
+		enter(r.fds[2 + i], "hierarchy");
 	if (!c->start(c, 0, NULL))
 		fail("start");
 	snprintf(line, sizeof(line), "%d", (int)c->init_pid(c));

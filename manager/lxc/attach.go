@@ -35,7 +35,7 @@ type entry struct {
 // entry opens the way into a guest. The caller closes it.
 func (rt *Runtime) entry(id int64, init sysctl.Process) (*entry, error) {
 	e := &entry{}
-	if err := errors.Join(e.look(init), rt.lookCgroups(e, id)); err != nil {
+	if err := errors.Join(e.look(init), rt.lookCgroups(e, id, init)); err != nil {
 		e.close()
 		return nil, err
 	}

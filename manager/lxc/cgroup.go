@@ -180,15 +180,15 @@ func untilEvent(ctx context.Context, dir, line string) error {
 	})
 }
 
-// removeCgroups removes everything below and including the instance's cgroup in every hierarchy. Its
+// removeCgroups removes everything below and including the instance's cgroup in every hierarchy of roots. Its
 // processes have ended; on cgroup v1 the last of them may still count for a moment, for which there is
 // no event. Absent is success.
-func (rt *Runtime) removeCgroups(ctx context.Context, id int64) error {
+func (rt *Runtime) removeCgroups(ctx context.Context, id int64, roots []string) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for try := 0; ; try++ {
 		var errs []error
-		for _, h := range rt.cgroups.all {
+		for _, h := range roots {
 			if err := removeTree(filepath.Join(h, rt.paths.InstanceCgroup(id))); err != nil {
 				errs = append(errs, err)
 			}

@@ -7,12 +7,17 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
 )
 
 // lookCgroups finds a guest's cgroups. A hierarchy that was mounted after the guest's start has none of it, and
 // one of a guest that has ended is gone: then its init is too, and nobody can enter.
-func (rt *Runtime) lookCgroups(e *entry, id int64) error {
+func (rt *Runtime) lookCgroups(e *entry, id int64, init sysctl.Process) error {
+	if rt.cgroups.pure() {
+		e.cgroup = filepath.Join(rt.cgroups.v2, rt.paths.GuestCgroup(id))
+		return rt.lookNamed(e, id, init)
+	}
 	for _, h := range rt.cgroups.all {
 		dir := filepath.Join(h, rt.paths.GuestCgroup(id))
 		if h == rt.cgroups.v2 {

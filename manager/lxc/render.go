@@ -68,7 +68,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	r.add("lxc.pty.max", "1024")
 	r.add("lxc.autodev", "1")
 	r.security(b, h, p)
-	r.mounts()
+	r.mounts(b.Compat.Cgroups)
 	r.cgroup(b, h, p)
 	for i, n := range b.NICs {
 		r.nic(i, n)
@@ -113,8 +113,15 @@ func (r *rendering) security(b sysctl.Boot, h Host, p Paths) {
 	}
 }
 
-func (r *rendering) mounts() {
-	r.add("lxc.mount.auto", "proc:mixed sys:mixed cgroup:mixed")
+func (r *rendering) mounts(view sysctl.CgroupView) {
+	switch view {
+	case sysctl.CgroupsNamed:
+		r.add("lxc.mount.auto", "proc:mixed sys:mixed") // any word for cgroups mounts cgroup2, which a systemd before 230 takes for its own
+	case sysctl.CgroupsV2:
+		r.add("lxc.mount.auto", "proc:mixed sys:mixed cgroup2:force")
+	default:
+		r.add("lxc.mount.auto", "proc:mixed sys:mixed cgroup:mixed")
+	}
 	r.add("lxc.mount.entry", "mqueue dev/mqueue mqueue rw,relatime,create=dir,optional 0 0")
 	for _, dev := range []string{"dev/fuse", "dev/net/tun"} {
 		r.add("lxc.mount.entry", "/"+dev+" "+dev+" none bind,create=file,optional 0 0")

@@ -37,6 +37,7 @@ func TestRenderGolden(t *testing.T) {
 		{"v1", full, Host{}},
 		{"v2-apparmor", full, Host{Cgroup2: true, AppArmor: confined}},
 		{"privileged-unknown-i386", unknown, Host{Cgroup2: true, AppArmor: unconfined}},
+		{"named", sysctl.Boot{Instance: 7, Name: "old", Hostname: "old", Compat: sysctl.Compat{Cgroups: sysctl.CgroupsNamed}}, Host{Cgroup2: true}},
 		{"no-network", sysctl.Boot{Instance: 9, Name: "n", Hostname: "n"}, Host{}},
 	} {
 		var b strings.Builder

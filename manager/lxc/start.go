@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,12 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 
 // boot hands everything to a keeper and returns the init's pid.
 func (rt *Runtime) boot(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
-	request, err := rt.request(b)
+	joins, err := rt.joins(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll(joins)
+	request, err := rt.request(b, len(joins))
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +63,7 @@ func (rt *Runtime) boot(ctx context.Context, b sysctl.Boot, root *os.File, disks
 		return 0, err
 	}
 	defer k.close()
-	answer, _, err := k.ask(ctx, append([]*os.File{request, root}, disks...)...)
+	answer, _, err := k.ask(ctx, slices.Concat([]*os.File{request, root}, joins, disks)...)
 	if err != nil {
 		return 0, err
 	}
@@ -84,13 +90,13 @@ func (rt *Runtime) readyKeeper() (*keeper, error) {
 }
 
 // request renders a boot into the keeper's input (cmd/sysctl-keeper), in an anonymous file.
-func (rt *Runtime) request(b sysctl.Boot) (*os.File, error) {
+func (rt *Runtime) request(b sysctl.Boot, joins int) (*os.File, error) {
 	f, err := memfile("boot")
 	if err != nil {
 		return nil, err
 	}
 	var buf bytes.Buffer
-	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00%s\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir, rt.joinFile(b.Instance))
+	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00%s\x00%d\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir, rt.joinFile(b.Instance), joins)
 	for _, path := range b.Disks {
 		fmt.Fprintf(&buf, "%s\x00", path)
 	}
@@ -112,6 +118,24 @@ func (rt *Runtime) joinFile(id int64) string {
 		root = rt.cgroups.all[0]
 	}
 	return filepath.Join(root, rt.paths.KeeperCgroup(id), "cgroup.procs")
+}
+
+// joins are the open cgroup.procs of what a keeper enters besides.
+func (rt *Runtime) joins(ctx context.Context, b sysctl.Boot) ([]*os.File, error) {
+	if b.Compat.Cgroups != sysctl.CgroupsNamed || !rt.cgroups.pure() {
+		return nil, nil
+	}
+	procs, err := rt.makeNamed(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{procs}, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // lockCgroups guards the environment's own directory in the cgroup hierarchies: starts hold it shared,

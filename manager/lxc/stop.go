@@ -97,6 +97,9 @@ func (rt *Runtime) Leave() error {
 	if !strings.Contains(string(b), ":/"+rt.paths.Cgroup+"/") {
 		return nil
 	}
+	if err := rt.leaveNamed(); err != nil {
+		return err
+	}
 	for _, h := range rt.cgroups.all {
 		if err := os.WriteFile(filepath.Join(h, "cgroup.procs"), []byte("0"), 0); err != nil {
 			return err
@@ -247,9 +250,23 @@ func (rt *Runtime) endOneByOne(ctx context.Context, id int64) error {
 
 // clearCgroups removes the instance's cgroups, and the environment's directory with the last of them.
 func (rt *Runtime) clearCgroups(ctx context.Context, id int64) error {
-	if err := rt.removeCgroups(ctx, id); err != nil {
+	roots, release, err := rt.roots()
+	if err != nil {
 		return err
 	}
+	err = rt.removeCgroups(ctx, id, roots)
+	if err == nil {
+		err = rt.removeEnvironment(roots)
+	}
+	release()
+	if err == nil && len(roots) > len(rt.cgroups.all) {
+		rt.forgetNamed(ctx)
+	}
+	return err
+}
+
+// removeEnvironment removes the environment's directory in every hierarchy of roots where no instance is in it.
+func (rt *Runtime) removeEnvironment(roots []string) error {
 	// One after the other: of two who clear at the same time, the one that finds the other's cgroup still there must not
 	// keep the other, whose cgroup goes then, from looking.
 	next, err := rt.lock("clear", unix.LOCK_EX)
@@ -265,7 +282,7 @@ func (rt *Runtime) clearCgroups(ctx context.Context, id int64) error {
 		return err
 	}
 	defer unlock()
-	for _, h := range rt.cgroups.all {
+	for _, h := range roots {
 		err := unix.Rmdir(filepath.Join(h, rt.paths.Cgroup))
 		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EBUSY) {
 			return err
