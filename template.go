@@ -1,5 +1,7 @@
 package sysctl
 
+import "context"
+
 // Template is a recipe for a base OS, as listed to people. How it is written and built belongs to
 // the room templates.
 type Template struct {
@@ -14,6 +16,13 @@ type Template struct {
 	Origin      string   `json:"origin"` // "built-in", or the path of the user's file
 
 	Variables map[string]string `json:"variables"` // what a build may set, with the recipe's own values
+}
+
+// TreeLayer is a part of a tree that comes in several, each over those before it.
+type TreeLayer struct {
+	Key string // SHA-256 that names what it has and what is below it
+	// Fill puts it into dir, which shows what is below.
+	Fill func(ctx context.Context, dir string) error
 }
 
 // PrepStep is a step of preparing a guest for life in a container.

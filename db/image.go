@@ -17,9 +17,7 @@ const minPrefix = 4
 func (d *DB) AddImage(ctx context.Context, i sysctl.Image, layers []sysctl.Layer) error {
 	return d.grow(ctx, func(t *tx) error {
 		for _, l := range layers {
-			err := t.exec(ctx, "INSERT INTO layers (id, size, created) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
-				l.ID, l.Size, nanos(t.orNow(l.Created)))
-			if err != nil {
+			if err := t.insertLayer(ctx, l); err != nil {
 				return err
 			}
 		}

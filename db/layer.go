@@ -31,6 +31,16 @@ func (d *DB) Layer(ctx context.Context, id string) (sysctl.Layer, error) {
 	return list[0], nil
 }
 
+// AddLayer makes a layer that no image names yet. One of the same id stays as it is. A time that is zero becomes the present.
+func (d *DB) AddLayer(ctx context.Context, l sysctl.Layer) error {
+	return d.grow(ctx, func(t *tx) error { return t.insertLayer(ctx, l) })
+}
+
+func (t *tx) insertLayer(ctx context.Context, l sysctl.Layer) error {
+	return t.exec(ctx, "INSERT INTO layers (id, size, created) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+		l.ID, l.Size, nanos(t.orNow(l.Created)))
+}
+
 // DeleteLayer forgets a layer. Absent is success. The kind is Conflict where an image or instance names it: then
 // its files are needed. After success nothing can come to need them, until AddImage brings the layer again: the
 // caller keeps that apart from the removal of the files.

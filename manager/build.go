@@ -90,11 +90,11 @@ func (m *Manager) build(ctx context.Context, o BuildOptions, anyFresh bool) (Bui
 // buildTree makes the tree and the image, or finds the image that was made from the same inputs.
 func (m *Manager) buildTree(ctx context.Context, t sysctl.Template, o BuildOptions) (Build, string, error) {
 	image := sysctl.Image{Template: t.Name, Aliases: []string{t.Name}, Description: t.Description}
-	return m.addTree(ctx, image, o.Progress, o.Rebuild, func(s Staging, have func(string) bool) (Tree, error) {
-		return m.Catalogue.Build(ctx, t.Name, s.Dir(), TreeOptions{
-			Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: have, Progress: o.Progress, Note: o.Note,
-			Run: func(ctx context.Context, _, script string) error {
-				return m.runInTree(ctx, t.Name, s, script, o)
+	return m.addTree(ctx, image, o.Progress, o.Rebuild, func(k *imageMaker, have func(string) bool) (Tree, error) {
+		return m.Catalogue.Build(ctx, t.Name, k.plain.Dir(), TreeOptions{
+			Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: have, Stack: k.stack, Progress: o.Progress, Note: o.Note,
+			Run: func(ctx context.Context, dir, script string) error {
+				return m.runInTree(ctx, t.Name, k.at(dir), script, o)
 			},
 		})
 	})
@@ -103,7 +103,7 @@ func (m *Manager) buildTree(ctx context.Context, t sysctl.Template, o BuildOptio
 // addTree adds the image of a tree that fill makes, unless one was made from the same inputs: then that one gets the
 // image's aliases. again makes it in any case. It returns the digest of the inputs too.
 func (m *Manager) addTree(ctx context.Context, image sysctl.Image, p sysctl.Progress, again bool,
-	fill func(s Staging, have func(inputs string) bool) (Tree, error)) (Build, string, error) {
+	fill func(k *imageMaker, have func(inputs string) bool) (Tree, error)) (Build, string, error) {
 	var there sysctl.Image
 	var tree Tree
 	have := func(inputs string) bool {
@@ -111,18 +111,18 @@ func (m *Manager) addTree(ctx context.Context, image sysctl.Image, p sysctl.Prog
 		there, err = m.DB.Image(ctx, m.builtFrom(inputs))
 		return err == nil && !again
 	}
-	made, err := m.addImage(ctx, image, p, func(s Staging) (Tree, error) {
-		began, err := os.Stat(s.Dir()) // by the clock of the tree's own filesystem
+	made, err := m.addImage(ctx, image, p, func(k *imageMaker) (Tree, error) {
+		began, err := os.Stat(k.plain.Dir()) // by the clock of the tree's own filesystem
 		if err != nil {
 			return tree, err
 		}
-		if tree, err = fill(s, have); err != nil {
+		if tree, err = fill(k, have); err != nil {
 			return tree, err
 		}
 		if tree.Cached {
 			return tree, nothingMade{}
 		}
-		return tree, m.Catalogue.Normalize(ctx, s.Dir(), began.ModTime())
+		return tree, m.Catalogue.Normalize(ctx, k.at(tree.Dir).Dir(), began.ModTime())
 	})
 	if err != error(nothingMade{}) {
 		return Build{Image: made}, tree.Inputs, err

@@ -57,10 +57,11 @@ func (m *Manager) runInTree(ctx context.Context, template string, s Staging, scr
 		return err
 	}
 	r := &treeRun{m: m, s: s, alone: o.Offline}
-	if r.alive, err = makePipe(filepath.Join(s.Dir(), holdName)); err != nil {
-		return sysctl.Wrap(err, "pipe")
-	}
-	defer r.alive.Close()
+	defer func() {
+		if r.alive != nil {
+			r.alive.Close()
+		}
+	}()
 	return runSteps(ctx, []step{
 		{name: "claim an instance to build in", claim: true,
 			do:   func(ctx context.Context) error { return r.claim(ctx, name) },
@@ -105,16 +106,13 @@ const (
 // With the first process of an instance end all others.
 const holder = "#!/bin/sh\nread -r _ < /" + holdName + "\n"
 
-// makePipe makes a pipe in the file system and opens it for writing, and for reading too so that nobody has to be there yet.
-func makePipe(at string) (*os.File, error) {
-	if err := unix.Mkfifo(at, 0o600); err != nil {
-		return nil, err
-	}
-	fd, err := unix.Open(at, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// openPipe opens a pipe in a directory for writing, and for reading too so that nobody has to be there yet.
+func openPipe(dir *os.File, name string) (*os.File, error) {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), at), nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // claim makes the row: it is not ready and never will be, and is ephemeral, so that whoever finds it without its maker
@@ -147,15 +145,22 @@ func (r *treeRun) boot(ctx context.Context) error {
 	if err := r.replace("/etc/resolv.conf", resolver(r.m.Net.HostDNS(ctx)), 0o644); err != nil {
 		return err
 	}
+	if err := unix.Mkfifo(filepath.Join(r.s.Dir(), holdName), 0o600); err != nil {
+		return sysctl.Wrap(err, "pipe")
+	}
 	b, err := r.m.bootOf(ctx, r.inst, r.spec)
 	if err != nil {
 		return err
 	}
-	root, err := r.m.Storage.OpenDisk(ctx, sysctl.Disk{Device: "root", Source: r.s.Dir()}, r.inst.IDMap)
+	root, err := r.s.OpenRoot(ctx, r.inst.IDMap)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
+	// In the mount that the instance has: in an overlay each mount has a pipe of its own.
+	if r.alive, err = openPipe(root, holdName); err != nil {
+		return sysctl.Wrap(err, "pipe")
+	}
 	_, err = r.m.Runtime.Start(ctx, b, root, nil)
 	return err
 }
@@ -275,6 +280,10 @@ func (r *treeRun) end(ctx context.Context) error {
 		return err
 	}
 	if err := r.m.Runtime.RemoveLogs(r.inst.ID); err != nil {
+		return err
+	}
+	r.alive.Close() // it is in the instance's mount
+	if err := r.s.Reopen(ctx); err != nil {
 		return err
 	}
 	if err := r.restore(); err != nil {

@@ -233,13 +233,19 @@ type fakeStaging struct {
 	tree *treetest.Tree
 	dir  string
 	open bool
+	away bool // an instance has it
+
+	below int
 }
 
-func (f fakeStorage) Stage(context.Context) (manager.Staging, error) {
+func (f fakeStorage) Stage(_ context.Context, below ...string) (manager.Staging, error) {
 	var s *fakeStaging
 	err := f.hit("stage", func() error {
 		f.staging++
-		s = &fakeStaging{w: f.world, tree: treetest.New(f.base), dir: os.DevNull, open: true}
+		s = &fakeStaging{w: f.world, tree: treetest.New(f.base), dir: os.DevNull, open: true, below: len(below)}
+		if len(below) > 0 { // another than that of the layer with nothing below
+			s.dir = "/dev/zero"
+		}
 		if f.trees != "" {
 			s.dir = filepath.Join(f.trees, fmt.Sprint(len(f.calls)))
 			return os.Mkdir(s.dir, 0o700)
@@ -256,12 +262,27 @@ func (f fakeStorage) Stage(context.Context) (manager.Staging, error) {
 }
 func (s *fakeStaging) Dir() string       { return s.dir }
 func (s *fakeStaging) Tree() sysctl.Tree { return s.tree }
+func (s *fakeStaging) Own() (string, error) {
+	return s.dir, s.w.hit("own", func() error { return nil })
+}
+func (s *fakeStaging) OpenRoot(context.Context, sysctl.IDMap) (root *os.File, err error) {
+	err = s.w.hit("open staged root", func() error { s.away = true; return nil })
+	if err == nil {
+		root, err = os.Open(s.dir)
+	}
+	return root, err
+}
+func (s *fakeStaging) Reopen(context.Context) error {
+	return s.w.hit("reopen", func() error { s.away = false; return nil })
+}
 func (s *fakeStaging) Commit(context.Context) (l sysctl.Layer, err error) {
 	err = s.w.hit("commit layer", func() error {
 		s.w.next++
 		l = sysctl.Layer{ID: fmt.Sprintf("%064d", s.w.next), Size: 10}
 		s.w.layers[l.ID] = true
-		s.w.built = s.tree
+		if s.w.built = s.tree; s.away {
+			return errors.New("an instance has it")
+		}
 		s.w.staging--
 		s.open = false
 		return nil

@@ -11,59 +11,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addImage makes an image of one layer: fill makes the tree, which is then looked at, prepared for life
-// in a container (but for the steps to skip), sealed and recorded. On failure nothing is left.
-func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(s Staging) (Tree, error)) (_ sysctl.Image, err error) {
+// addImage makes an image: fill makes the tree, which is then looked at, prepared for life in a container (but for
+// the steps to skip), sealed and recorded. Its preparation is in the topmost layer. On failure nothing is left.
+func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Progress, fill func(k *imageMaker) (Tree, error)) (_ sysctl.Image, err error) {
 	defer func() {
 		if sysctl.KindOf(err) == sysctl.NoSpace { // the directory that a hand would name is gone by then
 			err = sysctl.E(sysctl.NoSpace, "%w", err).WithHint("sysctl delete NAME; sysctl image delete IMAGE")
 		}
 	}()
-	if err := m.Storage.Sweep(ctx); err != nil { // room first: a maker that was killed has left its tree
+	k, err := m.newImageMaker(ctx, p)
+	if err != nil {
 		return image, err
 	}
-	s, err := m.Storage.Stage(ctx)
-	if err != nil {
-		return image, sysctl.Wrap(err, "staging")
-	}
-	defer s.Abort()
-	filled, err := fill(s)
+	defer k.close(ctx)
+	filled, err := fill(k)
 	if err != nil {
 		return image, err
 	}
 	image.Source = filled.Source
 	p.Report("prepare", 0, 0)
-	tree := s.Tree()
-	if image.Guest, err = m.Guests.Detect(tree); err != nil {
-		return image, sysctl.Wrap(err, "detect the guest")
-	}
-	if image.Guest.Known() {
-		changes, err := m.Guests.Prepare(tree, image.Guest, filled.Skip)
-		if err != nil {
-			return image, sysctl.Wrap(err, "prepare the guest")
-		}
-		if err := sysctl.Apply(tree, changes); err != nil {
-			return image, sysctl.Wrap(err, "prepare the guest")
-		}
-		image.Guest.Fingerprint = m.Guests.Fingerprint(tree)
-	}
-	p.Report("seal", 0, 0)
-	unlock, err := m.lockLayers(ctx, unix.LOCK_SH)
-	if err != nil {
+	if image.Guest, err = m.prepareTree(k.at(filled.Dir).Tree(), filled.Skip); err != nil {
 		return image, err
-	}
-	defer unlock()
-	layer, err := s.Commit(ctx)
-	if err != nil {
-		return image, sysctl.Wrap(err, "seal the layer")
 	}
 	image.Arch = image.Guest.Arch
-	image.Layers, image.Size = []string{layer.ID}, layer.Size
-	image.ID = ImageID(image.Layers)
-	if err := m.DB.AddImage(ctx, image, []sysctl.Layer{layer}); err != nil {
+	p.Report("seal", 0, 0)
+	id, err := k.seal(ctx, filled.Dir, image)
+	if err != nil {
 		return image, err
 	}
-	return m.DB.Image(ctx, image.ID)
+	return m.DB.Image(ctx, id)
+}
+
+// prepareTree finds out which guest a tree under construction is of and prepares it.
+func (m *Manager) prepareTree(tree sysctl.Tree, skip []string) (sysctl.Guest, error) {
+	guest, err := m.Guests.Detect(tree)
+	if err != nil {
+		return guest, sysctl.Wrap(err, "detect the guest")
+	}
+	if !guest.Known() {
+		return guest, nil
+	}
+	changes, err := m.Guests.Prepare(tree, guest, skip)
+	if err == nil {
+		err = sysctl.Apply(tree, changes)
+	}
+	if err != nil {
+		return guest, sysctl.Wrap(err, "prepare the guest")
+	}
+	guest.Fingerprint = m.Guests.Fingerprint(tree)
+	return guest, nil
 }
 
 // ImageID names an image by its layers: hexadecimal sha256 over their ids, lowest first, one a line.
@@ -116,8 +112,8 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	}
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{o.Alias}, Description: o.Alias}
-	return m.addImage(ctx, image, o.Progress, func(s Staging) (Tree, error) {
-		source, err := m.Catalogue.Unpack(ctx, path, s.Dir(), UnpackOptions{Partition: o.Partition, MaxSize: o.MaxSize, Progress: o.Progress})
+	return m.addImage(ctx, image, o.Progress, func(k *imageMaker) (Tree, error) {
+		source, err := m.Catalogue.Unpack(ctx, path, k.plain.Dir(), UnpackOptions{Partition: o.Partition, MaxSize: o.MaxSize, Progress: o.Progress})
 		return Tree{Source: source, Skip: skip}, err
 	})
 }
@@ -153,13 +149,19 @@ func (m *Manager) DeleteImage(ctx context.Context, ref string) error {
 }
 
 // collectLayers deletes the layers that no image and no instance names. The row goes first: a layer
-// on disk without a row is garbage, a row without its layer would be a loss.
+// on disk without a row is garbage, a row without its layer would be a loss. While somebody makes an image of several
+// layers it does nothing: that one collects when it is done.
 func (m *Manager) collectLayers(ctx context.Context) error {
 	unlock, err := m.lockLayers(ctx, unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	free, err := m.tryMaking()
+	if err != nil || free == nil {
+		return err
+	}
+	defer free()
 	unused, err := m.DB.UnusedLayers(ctx)
 	if err != nil {
 		return err
@@ -172,6 +174,7 @@ func (m *Manager) collectLayers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		m.forgetBuilt(l.ID)
 		if err := m.Storage.DeleteLayer(ctx, l.ID); err != nil {
 			return err
 		}

@@ -12,8 +12,8 @@ import (
 )
 
 // Locks are flock(2) files under a directory on a tmpfs; the kernel drops them with their process. Order,
-// always: one image lock, then instance locks sorted by name, then the layers' lock, then what the hands lock inside
-// (doc/locking.md). A file is never removed, so two processes always lock the same inode.
+// always: one image lock, the makers' lock, then instance locks sorted by name, then the layers' lock, then what the
+// hands lock inside (doc/locking.md). A file is never removed, so two processes always lock the same inode.
 
 // lock takes the exclusive lock of a thing ("instance", "web1"), waiting for it until ctx ends.
 // While it waits it says so through p.
@@ -27,14 +27,42 @@ func (m *Manager) lockLayers(ctx context.Context, how int) (unlock func(), err e
 	return m.flock(ctx, "layers", "all", how, nil)
 }
 
-func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysctl.Progress) (unlock func(), err error) {
+// lockMaking keeps all collection of layers away for as long as an image of several takes to be made. Any number of makers
+// hold it.
+func (m *Manager) lockMaking(ctx context.Context) (unlock func(), err error) {
+	return m.flock(ctx, "layers", "making", unix.LOCK_SH, nil)
+}
+
+// tryMaking takes that lock alone, for collection. It waits for nobody: unlock is nil where there is a maker.
+func (m *Manager) tryMaking() (unlock func(), err error) {
+	f, err := m.openLock("layers", "making")
+	if err != nil {
+		return nil, err
+	}
+	err = sysctl.Flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return func() { f.Close() }, nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	}
+	return nil, sysctl.Wrap(err, "lock %s", f.Name())
+}
+
+// openLock opens the file of a lock.
+func (m *Manager) openLock(noun, name string) (*os.File, error) {
 	if err := os.MkdirAll(m.lockDir, 0o700); err != nil {
 		return nil, sysctl.Wrap(err, "lock")
 	}
-	file := m.lockFile(noun, name)
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(m.lockFile(noun, name), os.O_RDWR|os.O_CREATE, 0o600)
+	return f, sysctl.Wrap(err, "lock")
+}
+
+func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysctl.Progress) (unlock func(), err error) {
+	f, err := m.openLock(noun, name)
 	if err != nil {
-		return nil, sysctl.Wrap(err, "lock")
+		return nil, err
 	}
 	err = sysctl.Flock(f, how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -46,7 +74,7 @@ func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysct
 	}
 	if err != nil {
 		f.Close()
-		return nil, sysctl.Wrap(err, "lock %s", file)
+		return nil, sysctl.Wrap(err, "lock %s", f.Name())
 	}
 	return func() { f.Close() }, nil
 }

@@ -43,7 +43,7 @@ type Runtime interface {
 
 // Storage is the room storage.
 type Storage interface {
-	Stage(ctx context.Context) (Staging, error)
+	Stage(ctx context.Context, below ...string) (Staging, error)
 	DeleteLayer(ctx context.Context, id string) error
 	CreateUpper(ctx context.Context, id int64) error
 	DeleteUpper(ctx context.Context, id int64) error
@@ -63,6 +63,9 @@ type Storage interface {
 type Staging interface {
 	Dir() string
 	Tree() sysctl.Tree
+	Own() (string, error)
+	OpenRoot(ctx context.Context, m sysctl.IDMap) (*os.File, error)
+	Reopen(ctx context.Context) error
 	Commit(ctx context.Context) (sysctl.Layer, error)
 	Abort() error
 }
@@ -125,6 +128,10 @@ type TreeOptions struct {
 	Have func(inputs string) bool                            // whether what was made from these inputs is there already
 	Run  func(ctx context.Context, dir, script string) error // runs a script in an instance whose root is dir
 
+	// Stack makes layers of ours of a tree that comes in layers, the lowest first. dir shows them and takes what is
+	// written later.
+	Stack func(ctx context.Context, layers []sysctl.TreeLayer) (dir string, err error)
+
 	Progress sysctl.Progress
 	Note     func(line string) // told what the user should know though it is no error; nil: nobody is
 }
@@ -142,4 +149,5 @@ type Tree struct {
 	Inputs string   // digest of everything that went in
 	Cached bool     // Have knew them: nothing was made
 	Skip   []string // steps of preparation to leave out
+	Dir    string   // where it is: the directory it was to be made in, or what TreeOptions.Stack returned
 }

@@ -31,8 +31,8 @@ func (m *Manager) pullImage(ctx context.Context, o PullOptions) (Build, error) {
 	}
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{alias}, Description: o.Ref}
-	b, inputs, err := m.addTree(ctx, image, o.Progress, false, func(s Staging, have func(string) bool) (Tree, error) {
-		return m.Catalogue.Pull(ctx, o.Ref, s.Dir(), TreeOptions{Offline: o.Offline, Have: have, Progress: o.Progress})
+	b, inputs, err := m.addTree(ctx, image, o.Progress, false, func(k *imageMaker, have func(string) bool) (Tree, error) {
+		return m.Catalogue.Pull(ctx, o.Ref, k.plain.Dir(), TreeOptions{Offline: o.Offline, Have: have, Stack: k.stack, Progress: o.Progress})
 	})
 	if err == nil {
 		err = m.rememberBuilt(inputs, b.Image.ID)

@@ -35,6 +35,9 @@ import (
 //	…        f: size, sha256 of the content in hexadecimal; l: target; c and b: major, minor
 //	…        for each extended attribute, in byte order of the names: name, value
 //
+// Of an overlay's whiteout, a character device 0:0, mode, owner and mtime count as 0 and no hard links: they say how and
+// when the kernel made it.
+//
 // Of the extended attributes user.*, security.capability, system.posix_acl_access and
 // system.posix_acl_default count, and trusted.overlay.opaque and .redirect, which change what a layer means.
 func Digest(ctx context.Context, dir string) (id string, size int64, err error) {
@@ -156,6 +159,9 @@ func (d *digester) record(name string) (*record, error) {
 		return nil, fmt.Errorf("unknown file type %o", st.Mode&unix.S_IFMT)
 	}
 	path := d.w.path(name)
+	if kind == "c" && st.Rdev == 0 {
+		return &record{fields: []string{path, kind, "0", "0", "0", "0", "0", "0"}}, nil
+	}
 	if kind != "d" && st.Nlink > 1 {
 		key := [2]uint64{st.Dev, st.Ino}
 		if first, ok := d.linked[key]; ok {

@@ -207,3 +207,24 @@ func TestDigestRefusesMounts(t *testing.T) {
 	})
 	must(t, err)
 }
+
+// How and when the kernel made a whiteout says nothing about what it hides.
+func TestDigestOfWhiteouts(t *testing.T) {
+	needRoot(t)
+	one, two := t.TempDir(), t.TempDir()
+	for _, dir := range []string{one, two} {
+		must(t, os.Chmod(dir, 0o755))
+		must(t, unix.Mknod(filepath.Join(dir, "a"), unix.S_IFCHR, 0))
+	}
+	must(t, unix.Mknod(filepath.Join(one, "b"), unix.S_IFCHR, 0))
+	must(t, os.Link(filepath.Join(two, "a"), filepath.Join(two, "b")))
+	must(t, os.Chown(filepath.Join(two, "a"), 7, 7))
+	must(t, os.Chtimes(filepath.Join(two, "a"), epoch, epoch))
+	if digestOf(t, one) != digestOf(t, two) {
+		t.Error("the same whiteouts, another digest")
+	}
+	must(t, os.Remove(filepath.Join(two, "b")))
+	if digestOf(t, one) == digestOf(t, two) {
+		t.Error("a whiteout does not count")
+	}
+}

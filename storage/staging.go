@@ -19,31 +19,46 @@ type Staging struct {
 	dir   string // staging/RANDOM
 	lock  *os.File
 	tree  *Tree
+	below []string // layers, lowest first; none: the tree is a plain directory
 }
 
-// Stage begins a layer with an empty tree owned by root, 0755.
-func (s *Store) Stage(ctx context.Context) (*Staging, error) {
+// Stage begins a layer. Where none are below, it is an empty tree owned by root, 0755. Else it is what is written over
+// those below, the lowest first, and the tree shows all of them: a mount in nobody's mount table, gone with the
+// staging. What keeps the layers from being deleted is the caller's to arrange. Kinds as OpenRoot.
+func (s *Store) Stage(ctx context.Context, below ...string) (*Staging, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	st, err := s.stage()
+	st, err := s.stage(below)
 	return st, sysctl.Wrap(err, "stage layer")
 }
 
-func (s *Store) stage() (*Staging, error) {
+func (s *Store) stage(below []string) (*Staging, error) {
 	if err := makeDirs(s.staging()); err != nil {
 		return nil, err
 	}
-	st := &Staging{store: s, dir: filepath.Join(s.staging(), randomName())}
-	if err := st.create(); err != nil {
-		return nil, errors.Join(err, st.Abort())
+	st := &Staging{store: s, dir: filepath.Join(s.staging(), randomName()), below: below}
+	err := st.create()
+	if err == nil {
+		st.tree, err = st.open()
 	}
-	var err error
-	if st.tree, err = OpenDirTree(st.Dir()); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, st.Abort())
 	}
 	st.tree.staged = true
 	return st, nil
+}
+
+// open opens the tree to fill.
+func (st *Staging) open() (*Tree, error) {
+	if len(st.below) == 0 {
+		return OpenDirTree(st.own())
+	}
+	f, err := st.store.stack(st.dir, st.below, sysctl.IDMap{})
+	if err != nil {
+		return nil, err
+	}
+	return NewTree(f), nil
 }
 
 // create makes the directories and takes the lock. No sweep runs meanwhile, so none finds the directory
@@ -64,14 +79,24 @@ func (st *Staging) create() error {
 	if err := sysctl.Flock(st.lock, unix.LOCK_EX); err != nil {
 		return err
 	}
-	if err := os.Mkdir(st.Dir(), 0o755); err != nil {
+	if len(st.below) > 0 {
+		if err := os.Mkdir(st.work(), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(st.own(), 0o755); err != nil {
 		return err
 	}
-	return os.Chmod(st.Dir(), 0o755)
+	return os.Chmod(st.own(), 0o755)
 }
 
-// Dir returns the host path of the tree to fill.
-func (st *Staging) Dir() string { return filepath.Join(st.dir, "fs") }
+// Dir returns the host path of the tree to fill. It is the same until Commit or Abort.
+func (st *Staging) Dir() string {
+	if len(st.below) == 0 || st.tree == nil {
+		return st.own()
+	}
+	return fdPath(st.tree.root)
+}
 
 // Tree returns the tree to fill, valid until Commit or Abort. Its writes are not synced one by one: Commit syncs
 // them all. They leave times of modification as they would be without them, so that the same source,
@@ -93,7 +118,10 @@ func (st *Staging) commit(ctx context.Context) (sysctl.Layer, error) {
 	if st.lock == nil {
 		return sysctl.Layer{}, sysctl.E(sysctl.Conflict, "staging is finished already")
 	}
-	id, size, err := Digest(ctx, st.Dir())
+	if err := st.settle(ctx); err != nil {
+		return sysctl.Layer{}, err
+	}
+	id, size, err := Digest(ctx, st.own())
 	if err != nil {
 		return sysctl.Layer{}, err
 	}

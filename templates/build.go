@@ -39,6 +39,10 @@ type BuildOptions struct {
 	// source without an init is none.
 	Run func(ctx context.Context, dir, script string) error
 
+	// Stack makes layers, the lowest first, of a tree that comes in several, and returns the directory that shows
+	// them and takes what is written later: then that is where the tree is. nil: all layers go into the same directory.
+	Stack func(ctx context.Context, layers []sysctl.TreeLayer) (dir string, err error)
+
 	// Have reports whether what Built.Inputs names is there already: then nothing is made. nil: never.
 	Have func(inputs string) bool
 
@@ -53,6 +57,7 @@ type Built struct {
 	Inputs string   // SHA-256 of everything that went in, see inputs
 	Cached bool     // Have knew the inputs: dir is as it was, Source is empty
 	Skip   []string // PrepareOptions.Skip, as the recipe wants it
+	Dir    string   // where the tree is: in dir, or where BuildOptions.Stack said
 }
 
 // Build makes the base system of the template ref in dir, an existing empty directory. The recipe's sources are tried in
@@ -152,6 +157,7 @@ func hostArch() string {
 // firstThatWorks tries the sources that are for this architecture.
 func (b *build) firstThatWorks(ctx context.Context) (Built, error) {
 	var tried []failure
+	dir := b.dir
 	for _, s := range b.recipe.Source {
 		if len(s.Arch) > 0 && !slices.Contains(s.Arch, b.Arch) {
 			continue
@@ -159,6 +165,7 @@ func (b *build) firstThatWorks(ctx context.Context) (Built, error) {
 		if len(tried) > 0 {
 			last := tried[len(tried)-1]
 			b.say("%s does not work, trying %s: %s", last.source, s.name(), strings.TrimPrefix(last.err.Error(), last.source+": "))
+			b.dir = dir
 			if err := clearDir(b.dir); err != nil {
 				return Built{}, err
 			}
@@ -247,6 +254,7 @@ func (b *build) try(ctx context.Context, s recipeSource) (Built, error) {
 		return Built{}, err
 	}
 	built.Source += note
+	built.Dir = b.dir
 	return built, tidy(ctx, b.dir, b.recipe.Files)
 }
 

@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -29,6 +30,11 @@ const (
 	maxLayers = 1000
 	// maxIndexes is how many indexes of images may lie in each other.
 	maxIndexes = 3
+	// maxStack is how many layers of an image become layers of ours: a kernel before 6.7 can mount no more than about 80
+	// on each other, and there are others on top.
+	maxStack = 60
+	// unpackVersion is raised when the same archives give other layers than before.
+	unpackVersion = 1
 )
 
 // openOCI asks a registry which image a reference means.
@@ -54,22 +60,75 @@ func (b *build) openOCI(ctx context.Context, s recipeSource) (opened, error) {
 	}}, nil
 }
 
-// tree makes the tree of an image: its layers over each other.
+// tree makes the tree of an image of its layers.
 func (r *registry) tree(ctx context.Context, m *v1.Manifest) error {
 	if err := r.checkPlatform(ctx, m.Config); err != nil {
 		return err
 	}
-	files, err := r.layers(ctx, m.Layers)
-	defer closeAll(files)
+	i := &image{registry: r, layers: m.Layers, meter: newMeter(r.MaxSize, 0)}
+	defer func() { closeAll(i.files) }()
+	if r.Stack == nil {
+		for _, l := range i.parts() {
+			if err := l.Fill(ctx, r.dir); err != nil {
+				return err
+			}
+		}
+	} else {
+		dir, err := r.Stack(ctx, i.parts())
+		if err != nil {
+			return err
+		}
+		r.dir = dir
+	}
+	root, err := openRoot(r.dir)
 	if err != nil {
 		return err
 	}
-	var layers []layer
-	for _, l := range m.Layers {
-		layers = append(layers, layer{l.Digest.String(), &rewound{f: files[l.Digest.Hex]}})
+	defer unix.Close(root)
+	return checkRoot(root)
+}
+
+// image is one image being made a tree.
+type image struct {
+	*registry
+	layers []v1.Descriptor
+	meter  *meter
+	files  map[string]*os.File // layers, by digest; nil until one is needed
+}
+
+// parts are the image's layers, each known by the digests of all archives up to its own: what whiteouts and links in an
+// archive mean depends on what is below. Where there are more than can be mounted on each other, the lowest are one.
+func (i *image) parts() []sysctl.TreeLayer {
+	var all []sysctl.TreeLayer
+	key, first := "", 0
+	for n, l := range i.layers {
+		key = sumOf([]byte(fmt.Sprintf("layer %d\n%s\n%s\n", unpackVersion, key, l.Digest)))
+		if len(i.layers)-n > maxStack {
+			continue
+		}
+		from := first
+		all = append(all, sysctl.TreeLayer{Key: key, Fill: func(ctx context.Context, dir string) error { return i.fill(ctx, dir, from, n) }})
+		first = n + 1
 	}
-	_, err = unpackLayers(ctx, layers, r.dir, r.unpackOptions())
-	return err
+	return all
+}
+
+// fill puts the archives from one to another into dir, over those before. The first to be needed are got with all that
+// come after them.
+func (i *image) fill(ctx context.Context, dir string, from, to int) (err error) {
+	if i.files == nil {
+		if i.files, err = i.download(ctx, i.layers[from:]); err != nil {
+			return err
+		}
+	}
+	for n := from; n <= to; n++ {
+		d := i.layers[n].Digest
+		l := layer{d.String(), &rewound{f: i.files[d.Hex]}}
+		if err := unpackLayer(ctx, l, dir, n == 0, i.meter, i.Progress); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reference is where the image is, on its registry or the one that stands for it.
@@ -290,8 +349,8 @@ type lazy func(req *http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (l lazy) RoundTrip(req *http.Request) (*http.Response, error) { return l(req) }
 
-// layers gets all layers, several at once. The files are by digest and the caller's to close, with an error too.
-func (r *registry) layers(ctx context.Context, layers []v1.Descriptor) (map[string]*os.File, error) {
+// download gets layers, several at once. The files are by digest and the caller's to close, with an error too.
+func (r *registry) download(ctx context.Context, layers []v1.Descriptor) (map[string]*os.File, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := &tally{progress: r.Progress, step: "download"}

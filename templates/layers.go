@@ -17,30 +17,34 @@ type layer struct {
 	r    io.Reader
 }
 
-// unpackLayers unpacks an image's layers, the lowest first, over each other into dir, with what Unpack promises of one
-// archive. A layer removes what lies below it by whiteouts: an entry .wh.NAME hides NAME, .wh..wh..opq the content of its
-// directory. Neither touches what the layer itself brings, in whatever order it comes.
-func unpackLayers(ctx context.Context, layers []layer, dir string, o UnpackOptions) (Stats, error) {
-	m := newMeter(o.MaxSize, o.MaxEntries)
-	root, err := openEmpty(dir)
+// unpackLayer unpacks a layer into dir over what is there, with what Unpack promises of one archive. The lowest wants an
+// empty directory. A layer removes what lies below it by whiteouts: an entry .wh.NAME hides NAME, .wh..wh..opq the
+// content of its directory. Neither touches what the layer itself brings, in whatever order it comes. Where dir is an
+// overlay's, so is what they leave: its whiteouts and opaque directories.
+func unpackLayer(ctx context.Context, l layer, dir string, lowest bool, m *meter, p sysctl.Progress) error {
+	open := openRoot
+	if lowest {
+		open = openEmpty
+	}
+	root, err := open(dir)
 	if err != nil {
-		return m.Stats, sysctl.Wrap(err, "unpack")
+		return sysctl.Wrap(err, "unpack")
 	}
-	u := &unpacker{top: newSink(root, m)}
-	u.top.hides = true
+	u := &unpacker{top: newSink(root, m), over: &layering{lowest: lowest, made: map[string]bool{}}}
 	defer u.close()
-	for i, l := range layers {
-		u.over = &layering{lowest: i == 0, made: map[string]bool{}}
-		u.in, err = openInput(ctx, l.r, m, o.Progress)
-		if err == nil {
-			err = u.all(ctx)
-			u.in.stop()
-		}
-		if err != nil {
-			return m.Stats, classify(ctx, sysctl.Wrap(err, "layer %s", sysctl.ShortID(l.name)), "unpack", dir)
-		}
+	u.top.hides, u.top.below = true, !lowest
+	if !lowest {
+		delete(u.top.dirs, ".") // it stays what it is, unless the layer says
 	}
-	return m.Stats, classify(ctx, u.finish(ctx), "unpack", dir)
+	u.in, err = openInput(ctx, l.r, m, p)
+	if err == nil {
+		err = u.all(ctx)
+		u.in.stop()
+	}
+	if err == nil {
+		err = u.top.finish(ctx)
+	}
+	return classify(ctx, sysctl.Wrap(err, "layer %s", sysctl.ShortID(l.name)), "unpack", dir)
 }
 
 // layering is what one layer did so far to those below it.
@@ -96,8 +100,8 @@ func (l *layering) prune(s *sink, name string) error {
 	if err != nil {
 		return unlessAbsent(err)
 	}
+	defer unix.Close(fd)
 	names, err := readNames(fd)
-	unix.Close(fd)
 	if err != nil {
 		return err
 	}
@@ -110,5 +114,8 @@ func (l *layering) prune(s *sink, name string) error {
 			return err
 		}
 	}
-	return nil
+	if name == "." {
+		return nil
+	}
+	return s.renew(name, fd)
 }

@@ -8,17 +8,35 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sysctl-os/sysctl"
 )
 
 func applyLayers(t *testing.T, dir string, o UnpackOptions, layers ...[]*tar.Header) error {
 	t.Helper()
-	var all []layer
+	var all [][]byte
 	for _, l := range layers {
-		all = append(all, layer{"sha256:0123456789abcdef", bytes.NewReader(gz(t, bytes.NewReader(archive(t, l...))))})
+		all = append(all, gz(t, bytes.NewReader(archive(t, l...))))
 	}
-	_, err := unpackLayers(t.Context(), all, dir, o)
-	return err
+	return unpackAll(t, dir, o, all...)
+}
+
+// unpackAll unpacks layers over each other and looks whether a root filesystem came of it.
+func unpackAll(t *testing.T, dir string, o UnpackOptions, layers ...[]byte) error {
+	t.Helper()
+	m := newMeter(o.MaxSize, o.MaxEntries)
+	for i, data := range layers {
+		if err := unpackLayer(t.Context(), layer{"sha256:0123456789abcdef", bytes.NewReader(data)}, dir, i == 0, m, nil); err != nil {
+			return err
+		}
+	}
+	root, err := openRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(root)
+	return checkRoot(root)
 }
 
 func TestLayers(t *testing.T) {
@@ -133,7 +151,7 @@ func TestLayersHostile(t *testing.T) {
 	t.Run("damaged", func(t *testing.T) {
 		dir, _ := emptyDir(t)
 		data := gz(t, bytes.NewReader(archive(t, system()...)))
-		_, err := unpackLayers(t.Context(), []layer{{"sha256:0123456789abcdef", bytes.NewReader(data[:len(data)/2])}}, dir, UnpackOptions{})
+		err := unpackAll(t, dir, UnpackOptions{}, data[:len(data)/2])
 		if sysctl.KindOf(err) != sysctl.Invalid || !strings.Contains(err.Error(), "layer 0123456789ab: the tar.gz archive is truncated") {
 			t.Errorf("%v", err)
 		}
@@ -182,7 +200,7 @@ func FuzzLayers(f *testing.F) {
 			t.Skip("would start a program for each input")
 		}
 		dir, above := emptyDir(t)
-		_, err := unpackLayers(t.Context(), []layer{{"low", bytes.NewReader(lowest)}, {"high", bytes.NewReader(data)}}, dir, UnpackOptions{MaxSize: 1 << 20, MaxEntries: 100})
+		err := unpackAll(t, dir, UnpackOptions{MaxSize: 1 << 20, MaxEntries: 100}, lowest, data)
 		untouched(t, above)
 		if kind := sysctl.KindOf(err); kind != "" && kind != sysctl.Invalid {
 			t.Errorf("%s: %v", kind, err)

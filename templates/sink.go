@@ -29,6 +29,7 @@ type sink struct {
 	root   int
 	owners bool             // uids and gids can be set (root)
 	hides  bool             // what takes the place of a directory takes that of its content too
+	below  bool             // there was a tree before, whose attributes are not to show through
 	dirs   map[string]attrs // set at the end: contents change mtimes, default ACLs would be inherited
 	buf    []byte           // for copying
 
@@ -161,6 +162,36 @@ func (s *sink) replace(dir int, base string, create func() error) error {
 	return create()
 }
 
+// renew makes the directory name, open as fd, anew with the attributes it had or is to get, unless there is something in
+// it. In an overlay it is opaque from then on, and needs no whiteouts for what was removed from it.
+func (s *sink) renew(name string, fd int) error {
+	var n node
+	if err := unix.Fstat(fd, &n.st); err != nil {
+		return err
+	}
+	a, err := n.attrs(fd)
+	if err != nil {
+		return err
+	}
+	dir, base := path.Split(name)
+	above, err := openat(s.root, path.Clean(dir), unix.O_PATH|unix.O_DIRECTORY, inRoot)
+	if err != nil {
+		return unlessAbsent(err)
+	}
+	defer unix.Close(above)
+	if err := unix.Unlinkat(above, base, unix.AT_REMOVEDIR); err != nil {
+		if errors.Is(err, unix.ENOTEMPTY) {
+			return nil
+		}
+		return unlessAbsent(err)
+	}
+	s.forget()
+	if _, ok := s.dirs[name]; !ok {
+		s.dirs[name] = a
+	}
+	return unix.Mkdirat(above, base, 0o700)
+}
+
 // make runs create, replacing an entry that is there.
 func (s *sink) make(dir int, base string, create func() error) error {
 	err := create()
@@ -239,6 +270,11 @@ func (s *sink) apply(fd int, a attrs) error {
 	if err := unix.Fchmod(fd, a.mode); err != nil {
 		return err
 	}
+	if s.below {
+		if err := dropXattrs(fd, a.xattrs); err != nil {
+			return err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.xattrs)) {
 		err := unix.Fsetxattr(fd, name, []byte(a.xattrs[name]), 0)
 		switch {
@@ -247,6 +283,27 @@ func (s *sink) apply(fd int, a attrs) error {
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.E2BIG), errors.Is(err, unix.ERANGE):
 			return sysctl.E(sysctl.Invalid, "extended attribute %s has a value that the kernel refuses", name)
 		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// dropXattrs removes the extended attributes that are not wanted: those of a directory below, and what a file inherits
+// from such a one.
+func dropXattrs(fd int, wanted map[string]string) error {
+	if n, err := unix.Flistxattr(fd, nil); n <= 0 && (err == nil || errors.Is(err, unix.ENOTSUP)) {
+		return nil
+	}
+	there, err := xattrs(fd)
+	if err != nil {
+		return err
+	}
+	for name := range there {
+		if _, ok := wanted[name]; ok {
+			continue
+		}
+		if err := unix.Fremovexattr(fd, name); err != nil && !errors.Is(err, unix.ENODATA) {
 			return err
 		}
 	}

@@ -20,8 +20,8 @@ import (
 
 type storageOf struct{ *storage.Store }
 
-func (s storageOf) Stage(ctx context.Context) (manager.Staging, error) {
-	st, err := s.Store.Stage(ctx)
+func (s storageOf) Stage(ctx context.Context, below ...string) (manager.Staging, error) {
+	st, err := s.Store.Stage(ctx, below...)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (c catalogue) Remotes() []string { return templates.RemoteNames(c.remotes) 
 
 func (c catalogue) options(o manager.TreeOptions) templates.BuildOptions {
 	return templates.BuildOptions{
-		Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: o.Have, Run: o.Run, Progress: o.Progress, Note: o.Note,
+		Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: o.Have, Run: o.Run, Stack: o.Stack, Progress: o.Progress, Note: o.Note,
 		Mirrors: c.mirrors, Cache: c.cache,
 	}
 }

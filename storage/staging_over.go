@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// own is the directory of what the layer itself has. While the tree shows layers below too, it is their mount's upper
+// and nobody else's.
+func (st *Staging) own() string {
+	if len(st.below) == 0 {
+		return filepath.Join(st.dir, "fs")
+	}
+	return filepath.Join(st.dir, "upper")
+}
+
+func (st *Staging) work() string { return filepath.Join(st.dir, "work") }
+
+// fdPath is the path by which this process reaches what f is open on.
+func fdPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+
+// Own returns the host path of what the layer itself has, without the layers below: they are not shown
+// from then on, until Reopen.
+func (st *Staging) Own() (string, error) {
+	return st.own(), sysctl.Wrap(st.leave(), "stage layer")
+}
+
+// OpenRoot opens the tree as the root of an instance, a detached mount with ids shifted into m. Over layers below, Dir and
+// Tree are of no use from then on until Reopen: two mounts must not write to one upper. Kinds as Store.OpenRoot.
+func (st *Staging) OpenRoot(ctx context.Context, m sysctl.IDMap) (*os.File, error) {
+	if len(st.below) == 0 {
+		return st.store.OpenDisk(ctx, sysctl.Disk{Device: "root", Source: st.own()}, m)
+	}
+	if err := st.leave(); err != nil {
+		return nil, sysctl.Wrap(err, "stage layer")
+	}
+	f, err := whenFree(ctx, func() (*os.File, error) { return st.store.stack(st.dir, st.below, m) })
+	return f, sysctl.Wrap(err, "mount the layer's tree")
+}
+
+// Reopen makes Dir and Tree what they were before Own or OpenRoot, as soon as nobody has what OpenRoot has
+// opened. It is idempotent.
+func (st *Staging) Reopen(ctx context.Context) error {
+	if len(st.below) == 0 {
+		return nil
+	}
+	if err := st.leave(); err != nil {
+		return sysctl.Wrap(err, "stage layer")
+	}
+	f, err := whenFree(ctx, func() (*os.File, error) { return st.store.stack(st.dir, st.below, sysctl.IDMap{}) })
+	if err != nil {
+		return sysctl.Wrap(err, "mount the layer's tree")
+	}
+	defer f.Close()
+	return st.stand(int(f.Fd()))
+}
+
+// leave closes the mount that shows the layers below. Its descriptor stays, as Dir names it, open on a file, below which
+// nothing is found and nothing made.
+func (st *Staging) leave() error {
+	if len(st.below) == 0 || st.tree == nil {
+		return nil
+	}
+	return st.stand(int(st.lock.Fd()))
+}
+
+// stand puts what fd is open on in the place of the tree's root.
+func (st *Staging) stand(fd int) error {
+	return unix.Dup3(fd, int(st.tree.root.Fd()), unix.O_CLOEXEC)
+}
+
+// settle makes of a tree over others a directory of what it has itself, fs.
+func (st *Staging) settle(ctx context.Context) error {
+	if len(st.below) == 0 {
+		return nil
+	}
+	if err := st.tree.Close(); err != nil { // unmounts
+		return err
+	}
+	st.tree = nil
+	if err := removeTree(ctx, st.work()); err != nil {
+		return err
+	}
+	own := st.own()
+	st.below = nil
+	return os.Rename(own, st.own())
+}
