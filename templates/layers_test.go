@@ -72,6 +72,8 @@ func TestLayers(t *testing.T) {
 		{"directory becomes a link", [][]*tar.Header{append(files("lib/a", "usr/lib/b"), dirs("lib")...), {item(tar.TypeSymlink, "lib", to("usr/lib")), item(tar.TypeReg, "lib/c")}}, []string{"L 0777 lib -> usr/lib", "- 0644 usr/lib/c = lib/c", "- 0644 usr/lib/b = usr/lib/b"}, []string{" lib/a"}},
 		{"file becomes a directory", [][]*tar.Header{files("d"), append(dirs("d"), files("d/e")...)}, []string{"d 0755 d", "- 0644 d/e = d/e"}, nil},
 		{"attributes of the last layer that says them", [][]*tar.Header{{item(tar.TypeDir, "d", mode(0o700)), item(tar.TypeReg, "d/f")}, {item(tar.TypeDir, "d", mode(0o1777))}, files("d/g")}, []string{"d 1777 d"}, nil},
+		{"opaque directory without an entry of its own", [][]*tar.Header{{item(tar.TypeDir, "d", mode(0o1700)), item(tar.TypeReg, "d/old")}, files("d/.wh..wh..opq", "d/new")}, []string{"d 1700 d", "- 0644 d/new = d/new"}, []string{"old"}},
+		{"opaque directory with an entry of its own", [][]*tar.Header{{item(tar.TypeDir, "d", mode(0o1700)), item(tar.TypeReg, "d/old")}, {item(tar.TypeDir, "d", mode(0o711)), item(tar.TypeReg, "d/.wh..wh..opq")}}, []string{"d 0711 d"}, []string{"old"}},
 		{"hard link into a lower layer", [][]*tar.Header{files("a"), {item(tar.TypeLink, "b", to("a"))}, files(".wh.a")}, []string{"- 0644 b = a"}, nil},
 		{"a link keeps what a later layer replaces", [][]*tar.Header{files("a"), {item(tar.TypeLink, "b", to("a"))}, {item(tar.TypeReg, "a", mode(0o600))}}, []string{"- 0644 b = a", "- 0600 a = a"}, nil},
 		{"absolute names", [][]*tar.Header{files("/etc/x"), {item(tar.TypeLink, "/etc/y", to("/etc/x"))}}, []string{"- 0644 etc/y = /etc/x"}, nil},
@@ -161,12 +163,13 @@ func TestLayersHostile(t *testing.T) {
 // An attribute of a lower layer's file is that of the file that takes its place only where that has it.
 func TestLayersXattrs(t *testing.T) {
 	dir, _ := emptyDir(t)
-	err := applyLayers(t, dir, UnpackOptions{}, system(item(tar.TypeReg, "bin/ping", pax("SCHILY.xattr.user.a", "low")), item(tar.TypeReg, "bin/b", pax("SCHILY.xattr.user.a", "low"))),
-		[]*tar.Header{item(tar.TypeReg, "bin/ping", pax("SCHILY.xattr.user.b", "high"))})
+	err := applyLayers(t, dir, UnpackOptions{}, system(item(tar.TypeReg, "bin/ping", pax("SCHILY.xattr.user.a", "low")), item(tar.TypeReg, "bin/b", pax("SCHILY.xattr.user.a", "low")),
+		item(tar.TypeDir, "d", pax("SCHILY.xattr.user.a", "low")), item(tar.TypeDir, "e", pax("SCHILY.xattr.user.a", "low"))),
+		[]*tar.Header{item(tar.TypeReg, "bin/ping", pax("SCHILY.xattr.user.b", "high")), item(tar.TypeDir, "d", pax("SCHILY.xattr.user.b", "high")), item(tar.TypeReg, "e/.wh..wh..opq")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"bin/ping": "user.b=high", "bin/b": "user.a=low"} {
+	for name, want := range map[string]string{"bin/ping": "user.b=high", "bin/b": "user.a=low", "d": "user.b=high", "e": "user.a=low"} {
 		f, err := os.Open(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
