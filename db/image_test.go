@@ -136,3 +136,24 @@ func TestLayersAreKeptWhileNamed(t *testing.T) {
 		t.Errorf("image %q", inst.Image)
 	}
 }
+
+// A layer may be there before an image names it, and is unused until one does.
+func TestAddLayer(t *testing.T) {
+	d := newDB(t)
+	ctx := context.Background()
+	l := sysctl.Layer{ID: "l9", Size: 3, Created: epoch.Add(time.Minute)}
+	must(t, d.AddLayer(ctx, l))
+	must(t, d.AddLayer(ctx, sysctl.Layer{ID: "l9", Size: 99}))
+	got, err := d.Layer(ctx, "l9")
+	must(t, err)
+	wantEqual(t, got, l)
+	unused, err := d.UnusedLayers(ctx)
+	if !strings.Contains(layerIDs(t, unused, err), "l9") {
+		t.Errorf("unused: %v", unused)
+	}
+	must(t, d.AddImage(ctx, sysctl.Image{ID: "abcdef01", Layers: []string{"l9"}}, nil))
+	unused, err = d.UnusedLayers(ctx)
+	if strings.Contains(layerIDs(t, unused, err), "l9") {
+		t.Errorf("unused: %v", unused)
+	}
+}

@@ -51,6 +51,8 @@ type world struct {
 	base    map[string]string // files of a new tree
 	trees   string            // where trees under construction are; "": nowhere
 	built   *treetest.Tree    // the newest that was committed
+	parts   []string          // keys of the layers that a source gives; none: its tree is plain
+	filled  []string          // keys of those that were asked for
 }
 
 type run struct {
@@ -453,18 +455,37 @@ func (f fakeCatalogue) Build(ctx context.Context, ref, dir string, o manager.Tre
 	if t.Cached = o.Have(t.Inputs); t.Cached {
 		return t, nil
 	}
+	t.Dir = dir
 	err := f.hit("build", func() error { return nil })
+	if err == nil && len(f.parts) > 0 {
+		t.Dir, err = o.Stack(ctx, f.layers())
+	}
 	if err == nil && f.script != "" {
-		err = o.Run(ctx, dir, f.script)
+		err = o.Run(ctx, t.Dir, f.script)
 	}
 	return t, err
 }
-func (f fakeCatalogue) Pull(_ context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
+
+// layers are those that a source gives.
+func (f fakeCatalogue) layers() (all []sysctl.TreeLayer) {
+	for _, key := range f.parts {
+		all = append(all, sysctl.TreeLayer{Key: key, Fill: func(context.Context, string) error {
+			return f.hit("fill", func() error { f.filled = append(f.filled, key); return nil })
+		}})
+	}
+	return all
+}
+func (f fakeCatalogue) Pull(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
 	t := manager.Tree{Source: ref, Inputs: "pulled-" + strings.ReplaceAll(ref, "/", "-")}
 	if t.Cached = o.Have(t.Inputs); t.Cached {
 		return t, nil
 	}
-	return t, f.hit("pull", func() error { return nil })
+	t.Dir = dir
+	err := f.hit("pull", func() error { return nil })
+	if err == nil && len(f.parts) > 0 {
+		t.Dir, err = o.Stack(ctx, f.layers())
+	}
+	return t, err
 }
 func (f fakeCatalogue) Normalize(context.Context, string, time.Time) error {
 	return f.hit("normalize", func() error { return nil })

@@ -43,7 +43,8 @@ An image is built once for the same inputs: the recipe with ` + "`--set`" + `, t
 the host's bootstrap tool and the versions of our own work on trees. ` + "`launch`" + ` takes the image that was built last, until the recipe
 or our own work changes; it asks no source for that.
 
-An OCI image's layers become one layer: what they hide of each other is resolved when they are unpacked.
+An OCI image's layers become layers of ours (of more than 60 the lowest become one), and what is done to them in steps 3 and 4 is in
+one more on top. Images that begin with the same layers share these: only what is new is got and stored.
 
 ## Mirrors and remotes
 

@@ -3,6 +3,7 @@ package templates
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	inprocess "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/internal/needs"
 )
 
 const (
@@ -198,6 +200,66 @@ func TestBuildOCI(t *testing.T) {
 				t.Errorf("steps %v", steps)
 			}
 		})
+	}
+}
+
+// A source that comes in layers asks for each with a key, and gets only the archives that are needed.
+func TestOCIStack(t *testing.T) {
+	needs.Root(t)
+	r := newRegistry(t)
+	base := packed(t, bootable()...)
+	high := func(name string) []byte { return packed(t, item(tar.TypeReg, name)) }
+	long := [][]byte{base}
+	for i := range maxStack + 4 {
+		long = append(long, high(fmt.Sprintf("etc/n%d", i)))
+	}
+	r.push("one", ociArch(), dockerLayer, base, high("etc/one"))
+	r.push("two", ociArch(), dockerLayer, base, high("etc/two"))
+	r.push("turned", ociArch(), dockerLayer, base, high("etc/two"), high("etc/one"))
+	r.push("long", ociArch(), dockerLayer, long...)
+	keys := map[string][]string{}
+	build := func(tag string, there ...string) {
+		t.Helper()
+		dir, _ := emptyDir(t)
+		top, _ := emptyDir(t)
+		o := BuildOptions{Cache: t.TempDir(), Stack: func(ctx context.Context, layers []sysctl.TreeLayer) (string, error) {
+			for _, l := range layers {
+				keys[tag] = append(keys[tag], l.Key)
+				if slices.Contains(there, l.Key) {
+					continue
+				}
+				if err := l.Fill(ctx, dir); err != nil {
+					return "", err
+				}
+			}
+			if len(there) == 0 {
+				return dir, nil
+			}
+			_, err := Unpack(ctx, bytes.NewReader(archive(t, bootable()...)), top, UnpackOptions{})
+			return top, err
+		}}
+		c, _ := load(t, map[string]string{"mine.yaml": recipeOf("", r.source(tag))})
+		built, err := c.Build(t.Context(), "mine", t.TempDir(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]string{true: dir, false: top}[len(there) == 0]; built.Dir != want {
+			t.Errorf("%s: the tree is at %s, wanted %s", tag, built.Dir, want)
+		}
+	}
+	build("one")
+	before := r.blobs()
+	build("two", keys["one"]...)
+	if n := r.blobs() - before; n != 2 { // its configuration and what is new
+		t.Errorf("%d blobs were got", n)
+	}
+	build("turned")
+	if keys["one"][0] != keys["two"][0] || keys["one"][1] == keys["two"][1] || keys["turned"][1] != keys["two"][1] || keys["turned"][2] == keys["one"][1] {
+		t.Errorf("keys %q", keys)
+	}
+	build("long")
+	if len(keys["long"]) != maxStack || slices.Contains(keys["long"], keys["one"][0]) {
+		t.Errorf("%d layers", len(keys["long"]))
 	}
 }
 
