@@ -136,6 +136,32 @@ func TestPreparedEras(t *testing.T) {
 	}
 }
 
+// What does nothing but unmount at a halt is not run at one; what is off for another reason is still stopped.
+func TestHaltUnmountsNothing(t *testing.T) {
+	tree := treetest.New(map[string]string{
+		"/sbin/init": "x", "/etc/rcS.d/S01hwclock.sh": "-> ../init.d/hwclock.sh",
+		"/etc/rc0.d/K01hwclock.sh": "-> ../init.d/hwclock.sh", "/etc/rc0.d/K02umountfs": "-> ../init.d/umountfs",
+		"/etc/rc0.d/K03umountroot": "-> ../init.d/umountroot", "/etc/rc0.d/K04halt": "-> ../init.d/halt",
+		"/etc/rc6.d/K02umountfs": "-> ../init.d/umountfs", "/etc/init.d/umountfs": "x",
+		"/etc/init.d/.depend.stop": "TARGETS = hwclock.sh umountfs umountroot halt\numountfs: hwclock.sh\numountroot: umountfs\nhalt: umountroot\n",
+	})
+	prepared(t, tree, sysctl.Guest{Family: "debian", ID: "debian", Version: "12", Init: "sysvinit", InitVersion: "3.06"})
+	files := tree.Files()
+	for _, path := range strings.Fields("/etc/rcS.d/S01hwclock.sh /etc/rc0.d/K02umountfs /etc/rc0.d/K03umountroot /etc/rc6.d/K02umountfs") {
+		if _, there := files[path]; there {
+			t.Errorf("%s is there", path)
+		}
+	}
+	for _, path := range strings.Fields("/etc/rc0.d/K01hwclock.sh /etc/rc0.d/K04halt /etc/init.d/umountfs") {
+		if _, there := files[path]; !there {
+			t.Errorf("%s is gone", path)
+		}
+	}
+	if got, want := files["/etc/init.d/.depend.stop"], "TARGETS = hwclock.sh halt\nhalt: hwclock.sh\n"; got != want {
+		t.Errorf("the order of the halt:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 // A Slackware script is off when it cannot be executed.
 func TestSlackwareScriptsLoseTheirMode(t *testing.T) {
 	tree := treetest.New(eras()["slackware14.2"].files)

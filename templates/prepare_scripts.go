@@ -29,8 +29,9 @@ func scriptDirs(p *plan) []string {
 }
 
 // stopScripts takes boot scripts out of the runlevels, so that the distribution's own tool (update-rc.d, chkconfig,
-// insserv, rc-update) shows them as off and switches them on again. systemd has units for what is here.
-func stopScripts(p *plan, names ...string) {
+// insserv, rc-update) shows them as off and switches them on again: they are still stopped at a halt, but for the endings among
+// them, which do nothing else. systemd has units for what is here.
+func stopScripts(p *plan, names, endings []string) {
 	if p.g.Init == "systemd" {
 		return
 	}
@@ -39,11 +40,11 @@ func stopScripts(p *plan, names ...string) {
 		all := p.list(dir, "[SK][0-9][0-9]*")
 		for _, at := range all {
 			m := link.FindStringSubmatch(path.Base(at))
-			if !slices.Contains(names, m[3]) || m[1] == "K" && p.g.Family != "suse" {
+			if !slices.Contains(names, m[3]) || m[1] == "K" && p.g.Family != "suse" && !slices.Contains(endings, m[3]) {
 				continue
 			}
 			p.remove(at)
-			if p.g.Family == "rhel" { // chkconfig puts back a script that is neither started nor stopped
+			if p.g.Family == "rhel" && m[1] == "S" { // chkconfig puts back a script that is neither started nor stopped
 				killLink(p, at, m[2], m[3], all)
 			}
 		}
@@ -54,11 +55,12 @@ func stopScripts(p *plan, names ...string) {
 		}
 	}
 	for _, at := range dependFiles() {
+		gone := names
 		if path.Ext(at) == ".stop" && p.g.Family != "suse" {
-			continue // its scripts are still stopped
+			gone = endings
 		}
-		if text := p.text(at); text != "" {
-			p.edit(at, withoutScripts(text, names))
+		if text := p.text(at); text != "" && len(gone) > 0 {
+			p.edit(at, withoutScripts(text, gone))
 		}
 	}
 }

@@ -16,6 +16,7 @@ type switchOff struct {
 	units    []string // of systemd: masked
 	jobs     []string // of upstart: do not start by themselves (patterns of path.Match)
 	scripts  []string // of /etc/init.d: taken out of the runlevels
+	endings  []string // of those scripts: do nothing but at a halt, from which they are taken out too
 	programs []string // called by boot scripts in one file (rc.sysinit, rc.S): regular expressions
 	files    []string // of Slackware's /etc/rc.d: made not executable (patterns)
 
@@ -43,7 +44,7 @@ func (s switchOff) plan(p *plan) {
 	}
 	stopJobs(p, s.jobs...)
 	if s.scripts != nil {
-		stopScripts(p, s.scripts...)
+		stopScripts(p, s.scripts, s.endings)
 	}
 	stopPrograms(p, s.programs...)
 	stopFiles(p, s.files...)
@@ -107,7 +108,7 @@ func hardware() []switchOff {
 		programs: names("fsck"),
 		more:     noFsck, touches: []string{"/forcefsck", "/etc/sysconfig/boot"},
 	}, {
-		name: "disks-off", why: "disks, volumes, quotas and swap are the host's", raised: 1,
+		name: "disks-off", why: "disks, volumes, quotas and swap are the host's", raised: 2,
 		units: names("lvm2-monitor.service lvm2-lvmetad.socket lvm2-lvmetad.service lvm2-lvmpolld.socket mdmonitor.service mdadm.service dm-event.socket " +
 			"dm-event.service dmraid-activation.service multipathd.service multipathd.socket iscsi.service iscsid.service " +
 			"iscsid.socket open-iscsi.service blk-availability.service smartd.service smartmontools.service quotaon.service systemd-quotacheck.service " +
@@ -117,6 +118,7 @@ func hardware() []switchOff {
 		scripts: names("lvm lvm2 lvm2-monitor lvm2-lvmetad blk-availability mdadm mdadm-raid mdmonitor mdmpd multipathd multipath-tools multipath-tools-boot " +
 			"dmraid cryptdisks cryptdisks-early quota quotarpc iscsi iscsid open-iscsi smartd smartmontools umountfs umountroot swap " +
 			"boot.lvm boot.md boot.crypto boot.crypto-early boot.device-mapper boot.swap boot.multipath boot.dmraid boot.quota"),
+		endings: names("umountfs umountroot"),
 		programs: names(`lvm(?:\.static)? vgscan vgchange dmraid(?:\.static)? mdadm cryptsetup multipath(?:\.static)? kpartx dmsetup nash ` +
 			`quotacheck quotaon quotaoff swapon swapoff raidautorun`),
 		files: names("rc.lvm rc.smartd rc.mdadm"),
