@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,6 +94,16 @@ func TestBuild(t *testing.T) {
 				t.Log(got)
 			}
 		})
+	}
+}
+
+// A processor for amd64 runs i386 itself.
+func TestBuildForOtherArchitectures(t *testing.T) {
+	for arch, want := range map[string]bool{"i386": hostArch() == "amd64", "amd64": false, "arm64": false} {
+		b := &build{BuildOptions: BuildOptions{Arch: arch}}
+		if got := slices.Contains(b.debianArgs("mmdebstrap", recipeSource{Suite: "bookworm"}, ""), "--skip=check/qemu"); got != want {
+			t.Errorf("%s: without an emulator is %v, want %v", arch, got, want)
+		}
 	}
 }
 

@@ -133,6 +133,9 @@ func (b *build) debianArgs(tool string, s recipeSource, mirror string) []string 
 	}
 	if tool == "mmdebstrap" {
 		args = append(args, "--mode=root", "--format=directory", "--architectures="+b.Arch)
+		if b.Arch == "i386" && hostArch() == "amd64" {
+			args = append(args, "--skip=check/qemu") // the processor runs it; mmdebstrap would want an emulator
+		}
 	} else {
 		args = append(args, "--arch="+b.Arch)
 	}
