@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -53,6 +54,18 @@ type world struct {
 	built   *treetest.Tree    // the newest that was committed
 	parts   []string          // keys of the layers that a source gives; none: its tree is plain
 	filled  []string          // keys of those that were asked for
+
+	halters map[string]halterFake // commands by which a guest can be halted from inside
+	halted  []string              // those that were run, and how long after since
+	since   time.Time
+}
+
+// halterFake is what such a command does: it ends with a status, or hangs, and may halt the guest.
+type halterFake struct {
+	status int
+	err    error
+	hangs  bool
+	halts  bool
 }
 
 type run struct {
@@ -165,6 +178,9 @@ func (f fakeRuntime) Signal(id int64, sig syscall.Signal) error {
 	})
 }
 func (f fakeRuntime) HaltSignal(string) syscall.Signal { return 37 }
+func (f fakeRuntime) HaltCommands(string) [][]string {
+	return [][]string{{"telinit", "0"}, {"init", "0"}, {"poweroff"}}
+}
 func (f fakeRuntime) Wait(ctx context.Context, id int64) error {
 	r := f.get(id)
 	if r == nil {
@@ -210,7 +226,30 @@ func (f fakeRuntime) Limit(id int64, b sysctl.Boot) error {
 		return nil
 	})
 }
+
+// halter does what a command by which a guest can be halted does.
+func (f fakeRuntime) halter(ctx context.Context, r *run, command string) (int, error) {
+	f.mu.Lock()
+	f.halted = append(f.halted, fmt.Sprintf("%s@%s", command, time.Since(f.since)))
+	h, ok := f.halters[command]
+	f.mu.Unlock()
+	switch {
+	case !ok:
+		return 127, nil
+	case h.halts:
+		close(r.ended)
+		return 128 + int(syscall.SIGKILL), nil
+	case h.hangs:
+		<-ctx.Done()
+		return 128 + int(syscall.SIGKILL), nil
+	}
+	return h.status, h.err
+}
+
 func (f fakeRuntime) Exec(ctx context.Context, id int64, c sysctl.Command) (int, error) {
+	if command := strings.Join(c.Argv, " "); slices.ContainsFunc(f.HaltCommands(""), func(argv []string) bool { return slices.Equal(argv, c.Argv) }) {
+		return f.halter(ctx, f.get(id), command)
+	}
 	if f.script != "" && c.Argv[len(c.Argv)-1] == f.script {
 		fmt.Fprint(c.Stdout, "one\ntwo\n")
 		return f.status, f.hit("exec", func() error { return nil })

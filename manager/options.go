@@ -34,9 +34,10 @@ type Plan struct {
 
 // StopOptions says how an instance is stopped.
 type StopOptions struct {
-	Timeout  time.Duration // how long the guest may take before the next means; 0 = 30 s
+	Timeout  time.Duration // how long the guest may take until it is killed; 0 = DefaultStopTimeout
 	Force    bool          // kill at once
 	Progress sysctl.Progress
+	Note     func(line string) // told by what it was ended where that was not its init's own signal; nil: nobody is
 }
 
 // DeleteOptions says how an instance is deleted.

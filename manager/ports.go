@@ -21,6 +21,7 @@ type Runtime interface {
 	Usage(id int64) sysctl.Usage
 	Signal(id int64, sig syscall.Signal) error
 	HaltSignal(init string) syscall.Signal
+	HaltCommands(init string) [][]string
 	Wait(ctx context.Context, id int64) error
 	Gone(ctx context.Context, id int64) error
 	Settled(id int64) error

@@ -2,18 +2,13 @@ package manager
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
 
-// DefaultStopTimeout is how long a guest may take to halt.
-const DefaultStopTimeout = 30 * time.Second
-
-// Stop halts a running instance: its init is asked to halt, and killed when it has not done so within
-// the timeout (said through o.Progress), or at once with o.Force. Stopping a stopped instance
-// is a Conflict without Force, and success with it. An ephemeral instance is gone afterwards.
+// Stop halts a running instance: by its init's own signal, then by a command inside, and kills it when it has not
+// halted within the timeout, or at once with o.Force. Stopping a stopped instance is a Conflict without Force, and success
+// with it. An ephemeral instance is gone afterwards.
 func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
 	defer unlock()
@@ -44,27 +39,6 @@ func (m *Manager) stop(ctx context.Context, inst sysctl.Instance, o StopOptions)
 		}
 	}
 	return m.Runtime.Clear(context.WithoutCancel(ctx), inst.ID)
-}
-
-// halt asks the guest to halt and waits for its init to end, at most for the timeout. That it has not
-// is no error: the caller ends it by force. A cancelled ctx leaves the guest halting.
-func (m *Manager) halt(ctx context.Context, inst sysctl.Instance, o StopOptions) error {
-	timeout := o.Timeout
-	if timeout <= 0 {
-		timeout = DefaultStopTimeout
-	}
-	o.Progress.Report("halt", 0, 0)
-	if err := m.Runtime.Signal(inst.ID, m.Runtime.HaltSignal(inst.Guest.Init)); err != nil {
-		return err
-	}
-	wait, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	err := m.Runtime.Wait(wait, inst.ID)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		o.Progress.Report("killing the guest: it has not halted within "+timeout.String(), 0, 0)
-		return nil
-	}
-	return err
 }
 
 // Restart stops an instance where it runs, and starts it again, all under one lock.

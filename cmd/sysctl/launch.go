@@ -162,7 +162,7 @@ func cutDevice(key string) (device, option string, ok bool) {
 // it, a name where a program or --quiet does, else a summary for people.
 func (a *app) create(ctx context.Context, b backend, o manager.CreateOptions, f format) error {
 	of, stop := a.progress()
-	o.Progress, o.Note = of(o.Name), a.sourceNote()
+	o.Progress, o.Note = of(o.Name), a.tellNote()
 	began := a.now()
 	plan, err := b.Create(ctx, o)
 	stop()

@@ -15,8 +15,10 @@ func (a *app) stopCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop NAME...",
 		Short: "shut instances down",
-		Long: `Tells each guest's init to shut down and waits until it has. When the time is up, the next stronger means is
-tried, and in the end the guest is killed. --force kills at once.`,
+		Long: `Tells each guest's init to shut down, by the signal that this init knows for it. Where it has not within a third of
+--timeout, the guest's own commands for it (telinit 0, poweroff and the like) are run inside, one after the other; when
+the time is over, the guest is killed. A note says what it was that ended the guest where that was not the signal.
+--force kills at once.`,
 		Example: "  sysctl stop web1\n  sysctl stop web1 web2 --timeout 2m\n  sysctl stop --force web1",
 	}
 	return a.stopping(cmd, func(ctx context.Context, b backend, name string, o manager.StopOptions) error {
@@ -40,7 +42,7 @@ reboot from inside, run reboot in the guest.`,
 // stopping gives stop and restart what they have in common.
 func (a *app) stopping(cmd *cobra.Command, do func(context.Context, backend, string, manager.StopOptions) error) *cobra.Command {
 	var o manager.StopOptions
-	cmd.Flags().Var((*timeout)(&o.Timeout), "timeout", "how long the guest may take: seconds, or with a unit (2m); 30 s when not given")
+	cmd.Flags().Var((*timeout)(&o.Timeout), "timeout", "how long the guest may take until it is killed: seconds, or with a unit (2m); 30 s when not given")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "kill the guest at once")
 	mustComplete(cmd, "timeout", nothing)
 	cmd.Args = takes(1, -1)
@@ -48,7 +50,7 @@ func (a *app) stopping(cmd *cobra.Command, do func(context.Context, backend, str
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.onInstances(cmd, args, func(ctx context.Context, b backend, name string, p sysctl.Progress) error {
 			o := o
-			o.Progress = p
+			o.Progress, o.Note = p, a.tellNote()
 			return do(ctx, b, name, o)
 		})
 	}

@@ -148,7 +148,7 @@ Mirrors can be configured for good: see doc/templates.md.`,
 		}
 		return a.with(cmd, func(ctx context.Context, b backend) error {
 			of, stop := a.progress()
-			o.Progress, o.Note = of(o.Template), a.sourceNote()
+			o.Progress, o.Note = of(o.Template), a.tellNote()
 			built, err := b.BuildTemplate(ctx, o)
 			stop()
 			if err != nil {
@@ -177,8 +177,8 @@ func parseSet(words []string) (map[string]string, error) {
 	return set, bad.Err()
 }
 
-// sourceNote says what a build tells on the way, unless nobody wants to hear it.
-func (a *app) sourceNote() func(string) {
+// tellNote says what a verb tells on the way, unless nobody wants to hear it.
+func (a *app) tellNote() func(string) {
 	if a.quiet {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sysctl-os/sysctl/manager"
+	"github.com/sysctl-os/sysctl/manager/lxc"
 	"github.com/sysctl-os/sysctl/netconfig/guest"
 	"github.com/sysctl-os/sysctl/templates"
 )
@@ -43,6 +46,7 @@ func TestGuestsDocument(t *testing.T) {
 	text := replaceTable(t, string(old), "booted", bootedTable(t))
 	text = replaceTable(t, text, "files", filesTable())
 	text = replaceTable(t, text, "templates", templatesTable(t))
+	text = replaceTable(t, text, "halt", haltTable())
 	if *update {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -120,4 +124,17 @@ func templatesTable(t *testing.T) string {
 		}
 	}
 	return fmt.Sprintf("| recipes | which |\n|---|---|\n| built and booted | %s |\n| written, not tried | %s |\n", strings.Join(tried, ", "), strings.Join(written, ", "))
+}
+
+// haltTable says by what each init is halted.
+func haltTable() string {
+	out := "| init | signal | then, inside |\n|---|---|---|\n"
+	for _, init := range []string{"systemd", "sysvinit", "bsd", "upstart", "openrc", "busybox", "runit", "finit", ""} {
+		var commands []string
+		for _, argv := range (&lxc.Runtime{}).HaltCommands(init) {
+			commands = append(commands, "`"+strings.Join(argv, " ")+"`")
+		}
+		out += fmt.Sprintf("| %s | %s | %s |\n", cmp.Or(init, "not known"), manager.SignalName((&lxc.Runtime{}).HaltSignal(init)), strings.Join(commands, ", "))
+	}
+	return out
 }

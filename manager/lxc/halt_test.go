@@ -1,6 +1,7 @@
 package lxc
 
 import (
+	"fmt"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,18 @@ func TestHaltSignal(t *testing.T) {
 	} {
 		if got := (&Runtime{}).HaltSignal(init); got != want {
 			t.Errorf("%q: %v, want %v", init, got, want)
+		}
+	}
+}
+
+func TestHaltCommands(t *testing.T) {
+	for init, want := range map[string]string{
+		"systemd": "[[systemctl poweroff] [poweroff]]", "busybox": "[[poweroff]]", "openrc": "[[openrc-shutdown --poweroff now] [poweroff]]",
+		"sysvinit": "[[telinit 0] [init 0] [poweroff]]", "upstart": "[[telinit 0] [init 0] [poweroff]]", "bsd": "[[telinit 0] [init 0] [poweroff]]",
+		"runit": "[[init 0] [poweroff]]", "finit": "[[initctl poweroff] [poweroff]]", "": "[[telinit 0] [poweroff]]",
+	} {
+		if got := fmt.Sprint((&Runtime{}).HaltCommands(init)); got != want {
+			t.Errorf("%q: %s, want %s", init, got, want)
 		}
 	}
 }

@@ -14,26 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HaltSignal is how an init is asked to halt the system (research: each init's sources);
-// one that nobody knows is sent SIGPWR, as liblxc does.
-func (rt *Runtime) HaltSignal(init string) unix.Signal {
-	switch init {
-	case "systemd":
-		return 37 // SIGRTMIN+3 with glibc's SIGRTMIN of 34: systemd(1), "Signals"
-	case "busybox":
-		return unix.SIGUSR2 // poweroff
-	case "openrc":
-		return unix.SIGTERM // openrc-init: its shutdown runlevel, then halt
-	case "sysvinit", "upstart":
-		return unix.SIGPWR // powerfail entry of inittab, or power-status-changed job
-	case "runit":
-		return unix.SIGCONT // runit(8): with /etc/runit/stopit executable, which preparation sees to (power-fail)
-	case "finit":
-		return unix.SIGUSR2 // finit: poweroff
-	}
-	return unix.SIGPWR
-}
-
 // Wait returns when the init that runs now has ended, or with ctx's error. A stopped instance returns
 // at once. The monitor ends with its init: the first thing that liblxc would do is delete the veth pairs, where a kill comes too
 // late until the kernel has waited for RCU (netdev_run_todo). Clear does what is left to do.
