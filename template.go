@@ -15,6 +15,7 @@ type Template struct {
 	Tried       bool     `json:"tried"`  // built and booted by its author, not only written
 	Origin      string   `json:"origin"` // "built-in", or the path of the user's file
 
+	Guest     Guest             `json:"guest"`     // what is known of it before it is built, for this host's architecture where there is one
 	Variables map[string]string `json:"variables"` // what a build may set, with the recipe's own values
 }
 

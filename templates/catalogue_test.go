@@ -196,6 +196,8 @@ func TestRecipesAreStrict(t *testing.T) {
 		{"variable with a bad value", "suite: bookworm", "suite: \"${suite}\"}\nvars:\n  {suite: --x", []string{`source[0].suite: "--x" is not a plain word`}},
 		{"service that is a command", "packages:", "services: {enable: [\"a;reboot\"]}\npackages:", []string{"services.enable[0]: "}},
 		{"no step", "packages:", "prep: [-consol, console]\npackages:", []string{`prep[0]: `, "no preparation step is called", `prep[1]: "console" is not a step of preparation with a minus`}},
+		{"unknown init", "packages:", "guest: {init: launchd, init_version: v219, libc: glibc, libc_version: 2.x}\npackages:", []string{`guest.init: "launchd" is not known: systemd, `, `guest.init_version: "v219" is not a version: numbers with dots between them (line 7)`, `guest.libc_version: "2.x"`}},
+		{"versions of nothing", "packages:", "guest: {init_version: \"219\", libc_version: \"2.17\"}\npackages:", []string{"guest.init_version: is of no init", "guest.libc_version: is of no C library"}},
 		{"no day", "packages:", "eol: 2024-02-31\npackages:", []string{`eol: "2024-02-31" is no day`}},
 		{"unknown tool", "suite: bookworm", "suite: bookworm, tool: cdebootstrap", []string{"source[0].tool: "}},
 		{"everything at once", good, "{}", []string{"schema: ", "name: ", "os.family: is missing", "os.arch: ", "source: is missing"}},

@@ -73,6 +73,7 @@ func Document() []byte {
 	b.WriteString(documentHead)
 	section(&b, "", "", reflect.TypeFor[recipe]())
 	section(&b, "os", "", reflect.TypeFor[recipeOS]())
+	section(&b, "guest", "", reflect.TypeFor[recipeGuest]())
 	for _, kind := range sourceTypes() {
 		section(&b, "source of type "+kind, kind, reflect.TypeFor[recipeSource]())
 	}

@@ -200,10 +200,10 @@ func redHats() map[string]era {
 		}
 		out[six.key] = era{files, guest("rhel", six.id, six.version, six.text, "upstart", "0.6.5", "glibc", "2.12", "rpm")}
 	}
-	out["amazonlinux1"] = era{
-		tree(redHat6(), osRelease("amzn", "2018.03", "Amazon Linux AMI 2018.03"), map[string]string{"/etc/system-release": "Amazon Linux AMI release 2018.03\n"}),
-		guest("rhel", "amzn", "2018.03", "Amazon Linux AMI 2018.03", "upstart", "0.6.5", "glibc", "2.12", "rpm"),
-	}
+	amazon1 := tree(redHat6(), glibcAt("2.17", false), osRelease("amzn", "2018.03", "Amazon Linux AMI 2018.03"),
+		map[string]string{"/etc/system-release": "Amazon Linux AMI release 2018.03\n"})
+	delete(amazon1, "/lib64/libc-2.12.so")
+	out["amazonlinux1"] = era{amazon1, guest("rhel", "amzn", "2018.03", "Amazon Linux AMI 2018.03", "upstart", "0.6.5", "glibc", "2.17", "rpm")}
 	for _, r := range []struct{ key, id, version, name, systemd, libc string }{
 		{"centos7", "centos", "7", "CentOS Linux 7 (Core)", "219", "2.17"},
 		{"rhel7", "rhel", "7.9", "Red Hat Enterprise Linux Server 7.9 (Maipo)", "219", "2.17"},

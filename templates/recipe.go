@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,7 @@ type recipe struct {
 	Aliases     []string          `yaml:"aliases" is:"ref" doc:"other names: centos/7, el7"`
 	Description string            `yaml:"description" doc:"one line for people"`
 	OS          recipeOS          `yaml:"os" doc:"what is made"`
+	Guest       recipeGuest       `yaml:"guest" doc:"what is known of the guest before it is built, for sysctl check; what was built is looked at itself"`
 	EOL         string            `yaml:"eol" is:"date" doc:"the day after which its makers mend nothing more, YYYY-MM-DD"`
 	Tried       bool              `yaml:"tried" doc:"it has been built and booted, not only written"`
 	Vars        map[string]string `yaml:"vars" is:"variable" doc:"values that --set changes, put in place of ${name}; one that is empty must be set"`
@@ -50,6 +52,15 @@ type recipeOS struct {
 	ID      string   `yaml:"id" need:"yes" is:"word" doc:"the distribution, as os-release has it"`
 	Version string   `yaml:"version" need:"yes" is:"word" doc:"of the distribution"`
 	Arch    []string `yaml:"arch" need:"yes" is:"word" doc:"architectures in Debian's names: amd64, i386, arm64"`
+}
+
+// recipeGuest is what the compat table wants to know of a guest, as detection finds it in what is built. Of a rolling
+// release it is what it had when the recipe was written.
+type recipeGuest struct {
+	Init        string `yaml:"init" one:"systemd sysvinit upstart busybox openrc runit finit bsd" doc:"the program that is process 1"`
+	InitVersion string `yaml:"init_version" is:"version" doc:"of init: 219; none: not known"`
+	Libc        string `yaml:"libc" one:"glibc musl uclibc" doc:"the C library"`
+	LibcVersion string `yaml:"libc_version" is:"version" doc:"of the C library: 2.17; none: not known"`
 }
 
 // recipeSource is one way to make the base system. Which fields it may have depends on its type.
@@ -126,8 +137,52 @@ func (f recipeFile) perm() fs.FileMode {
 func (r recipe) template(origin string) sysctl.Template {
 	return sysctl.Template{
 		Name: r.Name, Aliases: r.Aliases, Description: r.Description, Family: r.OS.Family, Version: r.OS.Version,
-		Arch: r.OS.Arch, EOL: r.EOL, Tried: r.Tried, Origin: origin, Variables: r.Vars,
+		Arch: r.OS.Arch, EOL: r.EOL, Tried: r.Tried, Origin: origin, Variables: r.Vars, Guest: r.guest(),
 	}
+}
+
+// guest is what is known of the guest that a build on this host would make.
+func (r recipe) guest() sysctl.Guest {
+	g := sysctl.Guest{
+		Family: r.OS.Family, ID: r.OS.ID, Version: r.OS.Version, Name: r.Description,
+		Init: r.Guest.Init, InitVersion: r.Guest.InitVersion, Libc: r.Guest.Libc, LibcVersion: r.Guest.LibcVersion,
+		Packages: packagesOf(r.OS.Family), Evidence: []string{"recipe " + r.Name},
+	}
+	if g.Arch = hostArch(); !slices.Contains(r.OS.Arch, g.Arch) {
+		g.Arch = r.OS.Arch[0]
+	}
+	g.Bits = bitsOf(g.Arch)
+	return g
+}
+
+// packagesOf is the package database that the guests of a family have, as detection names it.
+func packagesOf(family string) string {
+	switch family {
+	case "debian":
+		return "dpkg"
+	case "rhel", "suse":
+		return "rpm"
+	case "alpine":
+		return "apk"
+	case "arch":
+		return "pacman"
+	case "gentoo":
+		return "portage"
+	case "slackware":
+		return "pkgtool"
+	case "void":
+		return "xbps"
+	}
+	return ""
+}
+
+// bitsOf is the size of a pointer on an architecture.
+func bitsOf(arch string) int {
+	switch arch {
+	case "i386", "armhf", "armel", "mipsel":
+		return 32
+	}
+	return 64
 }
 
 // decode reads a recipe. Errors of form are Invalid and say file:LINE; errors of meaning are FieldErrors that

@@ -26,6 +26,7 @@ func forms() map[string]form {
 	return map[string]form{
 		"word":     {`^[a-zA-Z0-9][a-zA-Z0-9.+_:~/-]*$`, "a plain word"},
 		"ref":      {`^[a-zA-Z0-9][a-zA-Z0-9._/:-]{0,62}$`, "a name: letters, digits and . _ - / : after the first, at most 63"},
+		"version":  {`^[0-9]+(\.[0-9]+)*$`, "a version: numbers with dots between them"},
 		"variable": {`^[a-z][a-z0-9_]*$`, "a variable's name: small letters, digits and _"},
 		"date":     {`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`, "a date YYYY-MM-DD"},
 		"mode":     {`^[0-7]{3,4}$`, `an octal mode such as "0644"`},
@@ -86,6 +87,12 @@ func (r recipe) check(name string, data []byte, by *rules) error {
 	}
 	if _, err := time.Parse(time.DateOnly, r.EOL); r.EOL != "" && err != nil && c.match("date", r.EOL) {
 		c.bad("eol", "%q is no day of the calendar", r.EOL)
+	}
+	if r.Guest.InitVersion != "" && r.Guest.Init == "" {
+		c.bad("guest.init_version", "is of no init: guest.init is missing")
+	}
+	if r.Guest.LibcVersion != "" && r.Guest.Libc == "" {
+		c.bad("guest.libc_version", "is of no C library: guest.libc is missing")
 	}
 	for i, word := range r.Prep {
 		if _, err := ParsePrep([]string{word}); err != nil && c.match("prep", word) {

@@ -394,7 +394,8 @@ func (f *fake) DeleteImage(ctx context.Context, ref string) error {
 
 func (f *fake) Templates(context.Context) ([]sysctl.Template, error) {
 	return []sysctl.Template{{Name: "debian12", Aliases: []string{"bookworm"}, Description: "Debian 12", Family: "debian",
-		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Tried: true, Origin: "built-in", Variables: map[string]string{"suite": "bookworm"}}}, nil
+		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Tried: true, Origin: "built-in", Variables: map[string]string{"suite": "bookworm"},
+		Guest: sysctl.Guest{ID: "debian", Version: "12", Arch: "amd64", Bits: 64, Init: "systemd", InitVersion: "252", Libc: "glibc", LibcVersion: "2.36", Evidence: []string{"recipe debian12"}}}}, nil
 }
 
 func (f *fake) Template(ctx context.Context, name string) (sysctl.Template, []byte, error) {
