@@ -81,6 +81,7 @@ type Measure struct {
 	Does    string `json:"does"`    // one sentence for people
 	Because string `json:"because"` // what would happen without
 	Forced  bool   `json:"forced"`  // by compat.<measure>=on: the table alone would not take it
+	Told    bool   `json:"-"`       // a start says that it is taken
 }
 
 // Remark is a fact about a guest on a host and the way out of it.

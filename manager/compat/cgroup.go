@@ -27,7 +27,7 @@ func cgroupNamed() measure {
 		cannot: func(h sysctl.Host, _ sysctl.Guest) sysctl.Remark {
 			switch {
 			case h.Cgroups != sysctl.CgroupV2:
-				return sysctl.Remark{Why: "this host has cgroup v1: the hierarchy is there already", Way: "config unset compat.cgroup-named"}
+				return sysctl.Remark{Why: "this host has cgroup v1: the hierarchy is there already", Way: "sysctl config unset NAME compat.cgroup-named"}
 			case h.Named != "":
 				return sysctl.Remark{Why: "the guest's systemd needs the cgroup v1 hierarchy name=systemd, and " + h.Named,
 					Way: "boot the host without cgroup_no_v1=named, or install a newer systemd in the guest"}
@@ -38,6 +38,7 @@ func cgroupNamed() measure {
 		does:     "gives the guest a cgroup v1 hierarchy of its own, name=systemd, which has no controllers; limits stay those of cgroup v2",
 		without:  `its systemd ends with "Failed to mount cgroup at /sys/fs/cgroup/systemd: Operation not permitted"`,
 		evidence: "systemd 219 mount-setup.c; kernel/cgroup/cgroup-v1.c, cgroup1_root_to_use",
+		told:     true,
 	}
 }
 

@@ -11,7 +11,7 @@ func Judge(h sysctl.Host, g sysctl.Guest, choices map[string]sysctl.Choice) sysc
 		needed := m.needed(h, g)
 		switch choice := choices[m.ID]; {
 		case choice == sysctl.Off && needed:
-			v.Notes = append(v.Notes, sysctl.Remark{ID: m.ID, Why: m.without + " (compat." + m.ID + " is off)"})
+			v.Notes = append(v.Notes, sysctl.Remark{ID: m.ID, Why: m.without + " (compat." + m.ID + " is off)", Way: "sysctl config unset NAME compat." + m.ID})
 		case choice == sysctl.Off, choice != sysctl.On && !needed:
 		default:
 			if m.cannot != nil {
@@ -22,7 +22,7 @@ func Judge(h sysctl.Host, g sysctl.Guest, choices map[string]sysctl.Choice) sysc
 				}
 			}
 			m.effect(&v.Effect)
-			v.Measures = append(v.Measures, sysctl.Measure{ID: m.ID, Does: m.does, Because: m.without, Forced: !needed})
+			v.Measures = append(v.Measures, sysctl.Measure{ID: m.ID, Does: m.does, Because: m.without, Forced: !needed, Told: m.told && needed})
 		}
 	}
 	for _, r := range refusals() {

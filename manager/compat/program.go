@@ -31,6 +31,7 @@ func vsyscall() measure {
 		does:     "runs copies of those of its files that call the vsyscall page, in which the call is a system call; the image stays as it is",
 		without:  "its programs die with SIGSEGV (exit status 139), init first: the host's kernel runs with vsyscall=none",
 		evidence: "arch/x86/entry/vsyscall/vsyscall_64.c; glibc before 2.14, sysdeps/unix/sysv/linux/x86_64/time.S",
+		told:     true,
 	}
 }
 

@@ -12,6 +12,7 @@ type measure struct {
 	does     string                                            // what is done, one sentence
 	without  string                                            // what happens else, one sentence
 	evidence string                                            // where the fact is from
+	told     bool                                              // a start says that it is taken
 }
 
 // remark is a fact that no measure changes: a reason not to boot, or something to live with. when returns "" where it does
@@ -34,4 +35,8 @@ func table() []measure {
 func refusals() []remark { return []remark{} }
 
 // notes are what a guest has to live with here.
-func notes() []remark { return []remark{} }
+func notes() []remark {
+	return []remark{
+		unknownGuest(),
+	}
+}
