@@ -21,7 +21,8 @@ type Boot struct {
 	Disks       []string // where in the guest the disks go that are handed over with the boot
 	NICs        []BootNIC
 	Compat      Compat
-	Settle      []string // command the post-stop hook runs; "": none
+	Measures    []Measure // what Compat is the sum of, for people
+	Settle      []string  // command the post-stop hook runs; "": none
 }
 
 // BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the

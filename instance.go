@@ -70,6 +70,7 @@ type State struct {
 	RunID    string    `json:"run_id,omitempty"`
 	Started  time.Time `json:"started_at"`
 	Problems []string  `json:"problems,omitempty"` // for people
+	Measures []Measure `json:"-"`                  // that a run was started with
 }
 
 // Usage is what a running instance uses. Negative numbers are unknown.

@@ -66,7 +66,7 @@ func (m *Manager) startGroup(ctx context.Context, group []candidate, p sysctl.Pr
 			results[i].Name = c.name
 			err := c.err
 			if err == nil {
-				err = m.Start(ctx, c.name, nil)
+				err = m.Start(ctx, c.name, StartOptions{})
 			}
 			if err != nil {
 				results[i].Error = err.Error()

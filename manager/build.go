@@ -9,7 +9,8 @@ import (
 
 // findImage resolves what the user calls a template or an image: an image by alias or id first, then
 // a template, whose image may have to be built (build is the template's name then). An image that was built from another
-// edition of the template that is asked for by name is none: it is built again.
+// edition of the template that is asked for by name is none: it is built again. Of an image that has to be built the
+// guest is what the recipe says.
 func (m *Manager) findImage(ctx context.Context, source string) (image sysctl.Image, build string, err error) {
 	image, err = m.DB.Image(ctx, source)
 	if err == nil && (image.Template != source || m.fresh(image)) || err != nil && sysctl.KindOf(err) != sysctl.NotFound {
@@ -23,7 +24,7 @@ func (m *Manager) findImage(ctx context.Context, source string) (image sysctl.Im
 	if err == nil && m.fresh(image) || err != nil && sysctl.KindOf(err) != sysctl.NotFound {
 		return image, "", err
 	}
-	return sysctl.Image{Template: t.Name}, t.Name, nil
+	return sysctl.Image{Template: t.Name, Guest: t.Guest}, t.Name, nil
 }
 
 // fresh reports whether an image is the newest that was built from the present edition of its template, or of no

@@ -2,32 +2,55 @@ package manager
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager/compat"
 )
 
 // fits looks at the host and fails with Unsupported where the guest cannot boot on it, before anything is changed. A guest
-// that nobody knows fits: there is nothing to tell by.
-func (m *Manager) fits(ctx context.Context, g sysctl.Guest, spec sysctl.Spec) (sysctl.Host, error) {
+// that nobody knows fits: there is nothing to tell by. What the user should know of the measures goes to note.
+func (m *Manager) fits(ctx context.Context, g sysctl.Guest, spec sysctl.Spec, note func(string)) (sysctl.Host, error) {
 	h, err := m.Runtime.Host(ctx)
 	if err != nil {
 		return h, err
 	}
-	_, err = measures(h, g, spec)
+	v, err := measures(h, g, spec)
+	if err == nil && note != nil {
+		for _, line := range tellings(v) {
+			note(line)
+		}
+	}
 	return h, err
 }
 
-// measures are what a start does differently for a guest, or the reasons why it cannot boot.
-func measures(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) (sysctl.Compat, error) {
+// measures is what a start does differently for a guest, or the reason why it cannot boot.
+func measures(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) (sysctl.Verdict, error) {
 	v := compat.Judge(h, g, spec.Compat)
 	if v.Boots {
-		return v.Effect, nil
+		return v, nil
 	}
 	r := v.Refusals[0]
 	err := sysctl.E(sysctl.Unsupported, "this guest cannot boot here: %s", r.Why)
 	if r.Way != "" {
 		err = err.WithHint("%s", r.Way)
 	}
-	return v.Effect, err
+	return v, err
+}
+
+// tellings are what a start says of its measures: those that change what a user sees in the guest, and those that are
+// needed and switched off.
+func tellings(v sysctl.Verdict) []string {
+	var lines []string
+	for _, taken := range v.Measures {
+		if taken.Told {
+			lines = append(lines, "measure "+taken.ID+": "+taken.Does)
+		}
+	}
+	for _, n := range v.Notes {
+		if slices.Contains(sysctl.Measures(), n.ID) {
+			lines = append(lines, "measure "+n.ID+": "+n.Why)
+		}
+	}
+	return lines
 }

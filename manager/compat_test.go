@@ -23,12 +23,12 @@ func TestStartMeasures(t *testing.T) {
 		t.Fatalf("an instance that does not start here can be made here: %v", err)
 	}
 	calls := len(h.w.calls)
-	kind(t, h.Start(ctx, "web1", nil), sysctl.Unsupported)
+	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), sysctl.Unsupported)
 	if len(h.w.calls) != calls {
 		t.Errorf("a refused start did %v", h.w.calls[calls:])
 	}
 	h.w.host.Named = ""
-	kind(t, h.Start(ctx, "web1", nil), "")
+	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), "")
 	if got := h.w.booted.Compat.Cgroups; got != sysctl.CgroupsNamed {
 		t.Errorf("booted with %q", got)
 	}

@@ -73,7 +73,7 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 	}
 	mk := &making{m: m, o: o, spec: spec, claim: claim, image: image, build: build}
 	if o.Start {
-		if mk.host, err = m.fits(ctx, image.Guest, spec); err != nil {
+		if mk.host, err = m.fits(ctx, image.Guest, spec, mk.tell(build == "")); err != nil {
 			return Plan{}, err
 		}
 	}
@@ -234,12 +234,23 @@ type making struct {
 	inst  sysctl.Instance
 }
 
+// tell is who is told of measures: nobody before it is known what the guest is.
+func (mk *making) tell(known bool) func(string) {
+	if !known {
+		return nil
+	}
+	return mk.o.Note
+}
+
 func (mk *making) steps() []step {
 	m := mk.m
 	var steps []step
 	if mk.build != "" {
 		steps = append(steps, step{name: "build image " + mk.build, do: func(ctx context.Context) (err error) {
-			mk.image, err = m.imageOf(ctx, mk.build, mk.o.Progress, mk.o.Note)
+			if mk.image, err = m.imageOf(ctx, mk.build, mk.o.Progress, mk.o.Note); err != nil || !mk.o.Start {
+				return err
+			}
+			_, err = m.fits(ctx, mk.image.Guest, mk.spec, mk.tell(true)) // its recipe may have promised something else
 			return err
 		}})
 	}

@@ -31,29 +31,31 @@ type world struct {
 	after  bool // the failing call has done its work before it fails
 	cancel func()
 
-	running map[int64]*run
-	uppers  map[int64]bool
-	layers  map[string]bool
-	staging int
-	swept   int
-	skipped []string // preparation steps that were left out last
-	print   string   // of the guest's files
-	none    bool     // the guest's network is the runtime's to set
-	links   map[string]bool
-	logs    map[int64]bool
-	bridges map[string]bool
-	next    int
-	network sysctl.GuestNetwork // the newest that was rendered
-	booted  sysctl.Boot         // the newest
-	edition string              // of every template
-	script  string              // that a build runs in an instance; "": none
-	status  int                 // of that
-	host    sysctl.Host
-	base    map[string]string // files of a new tree
-	trees   string            // where trees under construction are; "": nowhere
-	built   *treetest.Tree    // the newest that was committed
-	parts   []string          // keys of the layers that a source gives; none: its tree is plain
-	filled  []string          // keys of those that were asked for
+	running  map[int64]*run
+	uppers   map[int64]bool
+	layers   map[string]bool
+	staging  int
+	swept    int
+	skipped  []string // preparation steps that were left out last
+	print    string   // of the guest's files
+	none     bool     // the guest's network is the runtime's to set
+	links    map[string]bool
+	logs     map[int64]bool
+	bridges  map[string]bool
+	next     int
+	network  sysctl.GuestNetwork // the newest that was rendered
+	booted   sysctl.Boot         // the newest
+	edition  string              // of every template
+	script   string              // that a build runs in an instance; "": none
+	status   int                 // of that
+	host     sysctl.Host
+	os       sysctl.Guest      // in every tree
+	promised sysctl.Guest      // by every recipe; nothing: os
+	base     map[string]string // files of a new tree
+	trees    string            // where trees under construction are; "": nowhere
+	built    *treetest.Tree    // the newest that was committed
+	parts    []string          // keys of the layers that a source gives; none: its tree is plain
+	filled   []string          // keys of those that were asked for
 
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
@@ -79,7 +81,8 @@ type run struct {
 var errInjected = errors.New("injected fault")
 
 func newWorld() *world {
-	return &world{running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{}}
+	debian := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
+	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{}}
 }
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
@@ -155,7 +158,7 @@ func (f fakeRuntime) State(id int64) sysctl.State {
 	if r == nil {
 		return sysctl.State{Status: sysctl.Stopped}
 	}
-	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
+	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Measures: r.boot.Measures, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
 	select {
 	case <-r.ended:
 		s.Status, s.Init = sysctl.Stopped, sysctl.Process{}
@@ -439,7 +442,8 @@ func (f fakeNet) Probe(context.Context) []sysctl.Fact              { return []sy
 type fakeGuests struct{ *world }
 
 func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
-	g := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown", Fingerprint: f.print}
+	g := f.os
+	g.Fingerprint = f.print
 	if f.none {
 		g.Renderer = "none"
 	}
@@ -470,12 +474,19 @@ func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork)
 
 type fakeCatalogue struct{ *world }
 
+func (f fakeCatalogue) promise() sysctl.Guest {
+	if f.promised.ID != "" {
+		return f.promised
+	}
+	return f.os
+}
+
 func (f fakeCatalogue) List() ([]sysctl.Template, error) {
-	return []sysctl.Template{{Name: "debian12"}}, nil
+	return []sysctl.Template{{Name: "broken"}, {Name: "debian12", Guest: f.promise()}}, nil
 }
 func (f fakeCatalogue) Find(ref string) (sysctl.Template, []byte, error) {
 	if ref == "debian12" || ref == "debian/12" {
-		return sysctl.Template{Name: "debian12"}, []byte("name: debian12\n"), nil
+		return sysctl.Template{Name: "debian12", Guest: f.promise()}, []byte("name: debian12\n"), nil
 	}
 	return sysctl.Template{}, nil, sysctl.E(sysctl.NotFound, "no template is called %q", ref).WithHint("sysctl template list")
 }

@@ -75,7 +75,9 @@ func TestStartFaultAtEveryStep(t *testing.T) {
 		_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1"})
 		return err
 	}
-	start := func(t *testing.T, h house, ctx context.Context) error { return h.Start(ctx, "web1", nil) }
+	start := func(t *testing.T, h house, ctx context.Context) error {
+		return h.Start(ctx, "web1", manager.StartOptions{})
+	}
 	everyFault(t, setup, start, func(t *testing.T, h house, err error) {
 		if err == nil {
 			t.Fatal("no error")
@@ -83,7 +85,7 @@ func TestStartFaultAtEveryStep(t *testing.T) {
 		if left := h.w.left(); left != "upper 1" {
 			t.Errorf("on the machine: %q, want only the upper", left)
 		}
-		if err := h.Start(t.Context(), "web1", nil); err != nil {
+		if err := h.Start(t.Context(), "web1", manager.StartOptions{}); err != nil {
 			t.Errorf("second try: %v", err)
 		}
 	})
@@ -125,7 +127,7 @@ func TestStopFaultAtEveryStep(t *testing.T) {
 		if left := h.w.left(); left != "upper 1" {
 			t.Errorf("left: %q", left)
 		}
-		if err := h.Start(t.Context(), "web1", nil); err != nil {
+		if err := h.Start(t.Context(), "web1", manager.StartOptions{}); err != nil {
 			t.Errorf("start again: %v", err)
 		}
 	})
@@ -184,7 +186,7 @@ func TestHalfMade(t *testing.T) {
 	})
 	t.Run("start", func(t *testing.T) {
 		h := halfMade(t)
-		if err := h.Start(t.Context(), "web1", nil); sysctl.KindOf(err) != sysctl.Conflict {
+		if err := h.Start(t.Context(), "web1", manager.StartOptions{}); sysctl.KindOf(err) != sysctl.Conflict {
 			t.Errorf("start: %v", err)
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager/compat"
+	"github.com/sysctl-os/sysctl/profiles"
 )
 
 // List returns all instances, by name, as promised and as observed. It takes no lock and touches no
@@ -63,8 +65,32 @@ func (m *Manager) info(ctx context.Context, name string) (Detail, error) {
 		d.Usage.Disk = -1
 		d.State.Problems = append(d.State.Problems, err.Error())
 	}
-	d.Expanded, d.AllDevs, err = m.expanded(ctx, inst)
-	return d, err
+	if d.Expanded, d.AllDevs, err = m.expanded(ctx, inst); err != nil {
+		return d, err
+	}
+	if d.Measures, d.Refusals, err = m.inForce(ctx, d); err != nil {
+		d.State.Problems = append(d.State.Problems, err.Error())
+	}
+	return d, nil
+}
+
+// inForce are the measures that an instance's run was started with or, where none runs, those of its next start, or why
+// that would fail. They are told by what the guest was found to be last; CheckGuest looks again.
+func (m *Manager) inForce(ctx context.Context, d Detail) ([]sysctl.Measure, []sysctl.Remark, error) {
+	measures, refusals := []sysctl.Measure{}, []sysctl.Remark{}
+	if d.State.Init.PID != 0 {
+		return append(measures, d.State.Measures...), refusals, nil
+	}
+	spec, err := profiles.Resolve(d.Expanded, d.AllDevs)
+	if err != nil {
+		return measures, refusals, err
+	}
+	h, err := m.Runtime.Host(ctx)
+	if err != nil {
+		return measures, refusals, err
+	}
+	v := compat.Judge(h, d.Guest, spec.Compat)
+	return v.Measures, v.Refusals, nil
 }
 
 // Logs opens a log of an instance: liblxc's of the newest start, or what the guest wrote to its console.

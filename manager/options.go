@@ -32,12 +32,18 @@ type Plan struct {
 	Steps    []string        `json:"steps"` // names of the steps, in order
 }
 
+// StartOptions says who hears of a start.
+type StartOptions struct {
+	Progress sysctl.Progress
+	Note     func(line string) // told what the user should know though it is no error; nil: nobody is
+}
+
 // StopOptions says how an instance is stopped.
 type StopOptions struct {
 	Timeout  time.Duration // how long the guest may take until it is killed; 0 = DefaultStopTimeout
 	Force    bool          // kill at once
 	Progress sysctl.Progress
-	Note     func(line string) // told by what it was ended where that was not its init's own signal; nil: nobody is
+	Note     func(line string) // told by what it was ended where that was not its init's own signal, and of a restart what StartOptions has; nil: nobody is
 }
 
 // DeleteOptions says how an instance is deleted.
@@ -58,6 +64,8 @@ type Detail struct {
 	Expanded map[string]string        `json:"expanded_config"`
 	AllDevs  map[string]sysctl.Device `json:"expanded_devices"`
 	Uptime   time.Duration            `json:"uptime_ns"`
+	Measures []sysctl.Measure         `json:"measures"` // that the run was started with; where none runs, that the next start would take
+	Refusals []sysctl.Remark          `json:"refusals"` // why the next start would not boot, where nothing runs
 }
 
 // ExecOptions is one command in a running instance.

@@ -93,12 +93,7 @@ func (m *Manager) renderInstance(ctx context.Context, inst sysctl.Instance, o Re
 	if err != nil {
 		return r, err
 	}
-	var t OpenedTree
-	if s := m.Runtime.State(inst.ID); s.Init.PID != 0 {
-		t, err = m.Storage.OpenProcess(s.Init)
-	} else {
-		t, err = m.Storage.OpenTree(ctx, inst.ID, inst.Layers)
-	}
+	t, err := m.openInstance(ctx, inst)
 	if err != nil {
 		return r, err
 	}

@@ -12,18 +12,18 @@ import (
 )
 
 // Start boots a stopped instance and returns once its init runs. Starting a running instance is a
-// Conflict. On failure nothing of the attempt is left.
-func (m *Manager) Start(ctx context.Context, name string, p sysctl.Progress) error {
-	inst, unlock, err := m.lockInstance(ctx, name, p)
+// Conflict; Unsupported is a guest that cannot boot on this host. On failure nothing of the attempt is left.
+func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error {
+	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
 	defer unlock()
 	if err == nil {
-		err = m.start(ctx, inst, p)
+		err = m.start(ctx, inst, o)
 	}
 	return sysctl.Wrap(err, "start %s", name)
 }
 
 // start does what Start does; the instance's lock is held.
-func (m *Manager) start(ctx context.Context, inst sysctl.Instance, p sysctl.Progress) error {
+func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOptions) error {
 	if !inst.Ready {
 		return halfMade(inst.Name)
 	}
@@ -42,11 +42,11 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, p sysctl.Prog
 	if err != nil {
 		return err
 	}
-	host, err := m.fits(ctx, inst.Guest, spec)
+	host, err := m.fits(ctx, inst.Guest, spec, o.Note)
 	if err != nil {
 		return err
 	}
-	return runSteps(ctx, m.startSteps(host, &inst, &spec), false, p)
+	return runSteps(ctx, m.startSteps(host, &inst, &spec), false, o.Progress)
 }
 
 // spec merges an instance's configuration with its profiles'.
@@ -276,9 +276,11 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 	if err != nil {
 		return err
 	}
-	if b.Compat, err = measures(host, inst.Guest, spec); err != nil {
+	v, err := measures(host, inst.Guest, spec)
+	if err != nil {
 		return err
 	}
+	b.Compat, b.Measures = v.Effect, v.Measures
 	var disks []*os.File
 	for _, d := range spec.Disks {
 		f, err := m.Storage.OpenDisk(ctx, d, inst.IDMap)

@@ -51,7 +51,7 @@ func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error
 		}
 	}
 	if err == nil {
-		err = m.start(ctx, inst, o.Progress)
+		err = m.start(ctx, inst, StartOptions{Progress: o.Progress, Note: o.Note})
 	}
 	return sysctl.Wrap(err, "restart %s", name)
 }

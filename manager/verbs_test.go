@@ -26,7 +26,7 @@ func TestLifecycle(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
 	h.launch(t, "web1")
-	kind(t, h.Start(ctx, "web1", nil), sysctl.Conflict)
+	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), sysctl.Conflict)
 	kind(t, h.Delete(ctx, "web1", manager.DeleteOptions{}), sysctl.Conflict)
 	kind(t, h.Rename(ctx, "web1", "web2"), sysctl.Conflict)
 	kind(t, h.Freeze(ctx, "web1"), "")
@@ -39,8 +39,8 @@ func TestLifecycle(t *testing.T) {
 	kind(t, h.Stop(ctx, "web1", manager.StopOptions{Force: true}), "")
 	kind(t, h.Freeze(ctx, "web1"), sysctl.Conflict)
 	kind(t, h.Rename(ctx, "web1", "web2"), "")
-	kind(t, h.Start(ctx, "web1", nil), sysctl.NotFound)
-	kind(t, h.Start(ctx, "web2", nil), "")
+	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), sysctl.NotFound)
+	kind(t, h.Start(ctx, "web2", manager.StartOptions{}), "")
 	if b := h.w.running[1].boot; b.Hostname != "web2" || len(b.NICs) != 1 || b.NICs[0].Link != "sysbr0" || b.IDMap.Base != 1<<20 {
 		t.Errorf("boot = %+v", b)
 	}
@@ -447,12 +447,12 @@ func TestLockWaitIsInterruptible(t *testing.T) {
 	}()
 	<-holding
 	ctx2, cancel2 := context.WithCancel(t.Context())
-	err := h.Start(ctx2, "web1", func(step string, _, _ int64) {
+	err := h.Start(ctx2, "web1", manager.StartOptions{Progress: func(step string, _, _ int64) {
 		if !strings.Contains(step, "waiting for another command") {
 			t.Errorf("said %q", step)
 		}
 		cancel2()
-	})
+	}})
 	kind(t, err, sysctl.Canceled)
 	cancel()
 	kind(t, <-done, sysctl.Canceled)

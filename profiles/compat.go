@@ -11,7 +11,7 @@ import (
 func compatField() field[sysctl.Spec] {
 	choices := []string{string(sysctl.Auto), string(sysctl.On), string(sysctl.Off)}
 	return field[sysctl.Spec]{
-		Key: Key{Name: "compat.*", Type: "auto, on or off", Default: "auto", Example: "off", Values: choices,
+		Key: Key{Name: "compat.*", Type: "auto, on or off", Default: "auto", Example: "off", Values: choices, Names: sysctl.Measures(),
 			Doc: "Whether a measure that helps a guest to boot is taken: as the guest and the host need it, always, or never (`sysctl check NAME`). Measures: " +
 				strings.Join(sysctl.Measures(), ", ") + "."},
 		set: func(s *sysctl.Spec, name, v string) error {

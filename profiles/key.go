@@ -15,6 +15,7 @@ type Key struct {
 	Doc      string   // one line of Markdown
 	Example  string   // a value that is right
 	Values   []string // every sensible value where they can be listed (for completion), else nil
+	Names    []string // of a wildcard: what may stand for the star, where that can be listed, else nil
 	Live     bool     // takes effect at once on a running instance; else at its next start
 	Required bool     // of a device option: the device is wrong without it
 

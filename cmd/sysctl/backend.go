@@ -27,6 +27,8 @@ type backend interface {
 	RenderNetwork(ctx context.Context, o manager.RenderOptions) (manager.Rendering, error)
 
 	Check(ctx context.Context) ([]sysctl.Fact, error)
+	CheckGuest(ctx context.Context, o manager.DetectOptions) (manager.Checked, error)
+	CheckTemplates(ctx context.Context) ([]manager.Checked, error)
 	Autostart(ctx context.Context, p sysctl.Progress) ([]manager.AutostartResult, error)
 	RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error
 	Settle(ctx context.Context, id int64, runID, target string) error
@@ -34,7 +36,7 @@ type backend interface {
 
 type instanceVerbs interface {
 	Create(ctx context.Context, o manager.CreateOptions) (manager.Plan, error)
-	Start(ctx context.Context, name string, p sysctl.Progress) error
+	Start(ctx context.Context, name string, o manager.StartOptions) error
 	Stop(ctx context.Context, name string, o manager.StopOptions) error
 	Restart(ctx context.Context, name string, o manager.StopOptions) error
 	Freeze(ctx context.Context, name string) error

@@ -47,10 +47,16 @@ func keyWords(word string) ([]string, cobra.ShellCompDirective) {
 	}
 	words := []string{"devices."}
 	for _, k := range profiles.Keys() {
-		if k.Wildcard() {
-			words = append(words, strings.TrimSuffix(k.Name, "*"))
-		} else {
+		family := strings.TrimSuffix(k.Name, "*")
+		switch {
+		case !k.Wildcard():
 			words = append(words, k.Name+"=")
+		case len(k.Names) == 0 || !strings.HasPrefix(word, family):
+			words = append(words, family)
+		default:
+			for _, name := range k.Names {
+				words = append(words, family+name+"=")
+			}
 		}
 	}
 	return beginning(word, words), noFiles | cobra.ShellCompDirectiveNoSpace

@@ -192,19 +192,34 @@ func (f *fake) Create(ctx context.Context, o manager.CreateOptions) (manager.Pla
 	return manager.Plan{Instance: i.Instance, Image: i.Image, Steps: []string{"claim", "rootfs", "network"}}, nil
 }
 
+// tell says what a start of an old guest does differently.
+func (f *fake) tell(name string, note func(string)) {
+	if strings.HasPrefix(name, "older") && note != nil {
+		note("measure " + oldMeasure().ID + ": " + oldMeasure().Does)
+	}
+}
+
+func oldMeasure() sysctl.Measure {
+	return sysctl.Measure{ID: "cgroup-named", Does: "gives it a hierarchy", Because: "its systemd ends"}
+}
+
 // become changes an instance's state.
 func (f *fake) become(verb, name string, to sysctl.Status, from ...sysctl.Status) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i, err := f.on(verb, name, from...)
 	if err == nil {
-		i.State.Status = to
+		i.State.Status, i.State.Init = to, sysctl.Process{}
+		if to != sysctl.Stopped {
+			i.State.Init = sysctl.Process{PID: 4000 + int(i.ID), Start: 1}
+		}
 	}
 	return err
 }
 
-func (f *fake) Start(_ context.Context, name string, p sysctl.Progress) error {
-	p.Report("boot", 0, 0)
+func (f *fake) Start(_ context.Context, name string, o manager.StartOptions) error {
+	o.Progress.Report("boot", 0, 0)
+	f.tell(name, o.Note)
 	return f.become("start", name, sysctl.Running, sysctl.Stopped)
 }
 
@@ -219,6 +234,7 @@ func (f *fake) Restart(ctx context.Context, name string, o manager.StopOptions) 
 	f.mu.Lock()
 	f.note("restart", []any{name, o.Timeout.String(), o.Force})
 	f.mu.Unlock()
+	f.tell(name, o.Note)
 	return f.become("restart", name, sysctl.Running, sysctl.Running)
 }
 
@@ -275,7 +291,52 @@ func (f *fake) Info(_ context.Context, name string) (manager.Detail, error) {
 	maps.Copy(d.Expanded, i.Config)
 	maps.Copy(d.AllDevs, i.Devices)
 	d.AllDevs["eth0"] = sysctl.Device{"type": "nic", "network": "sysbr0"}
+	d.Measures, d.Refusals = []sysctl.Measure{}, []sysctl.Remark{}
+	if strings.HasPrefix(name, "older") {
+		d.Measures = append(d.Measures, oldMeasure())
+		d.Refusals = append(d.Refusals, sysctl.Remark{ID: "arch", Why: "it is for\tanother machine", Way: "sysctl delete " + name})
+	}
 	return d, nil
+}
+
+// CheckGuest knows the instances there are, and takes what has a slash for a tree and anything else but nothing and nobody for
+// an image. What begins with cannot does not boot.
+func (f *fake) CheckGuest(ctx context.Context, o manager.DetectOptions) (manager.Checked, error) {
+	f.note("check", []any{o.Path, o.Partition, o.MaxSize})
+	c := manager.Checked{Name: o.Path, Kind: "image", Known: "image", Guest: picture("x").Guest,
+		Verdict: sysctl.Verdict{Boots: true, Measures: []sysctl.Measure{}, Refusals: []sysctl.Remark{}, Notes: []sysctl.Remark{}}}
+	switch {
+	case f.Instances[o.Path] != nil:
+		c.Kind, c.Known = "instance", "files"
+	case strings.Contains(o.Path, "/"):
+		c.Kind, c.Known = "tree", "files"
+	case strings.HasPrefix(o.Path, "cannot"):
+		c.Boots = false
+		c.Refusals = append(c.Refusals, sysctl.Remark{ID: "arch", Why: "it is for another machine", Way: "get one\nfor this"})
+	case strings.HasPrefix(o.Path, "no"):
+		return c, sysctl.Wrap(sysctl.E(sysctl.NotFound, "nothing is called so").WithHint("sysctl list"), "check %s", o.Path)
+	}
+	if strings.HasPrefix(o.Path, "older") {
+		c.Measures = append(c.Measures, oldMeasure(), sysctl.Measure{ID: "uname26", Does: "says 2.6", Because: "it looks", Forced: true})
+		c.Notes = append(c.Notes, sysctl.Remark{ID: "iptables", Why: "its iptables does not work"})
+	}
+	return c, nil
+}
+
+func (f *fake) CheckTemplates(ctx context.Context) ([]manager.Checked, error) {
+	var list []manager.Checked
+	for _, name := range []string{"older1/", "older2/", "debian12"} {
+		c, err := f.CheckGuest(ctx, manager.DetectOptions{Path: name})
+		if err != nil {
+			return nil, err
+		}
+		c.Name, c.Kind, c.Known = strings.TrimSuffix(name, "/"), "template", "recipe"
+		list = append(list, c)
+	}
+	if f.broken {
+		return list, errors.Join(sysctl.E(sysctl.Invalid, "one.yaml:1: x"), sysctl.E(sysctl.Invalid, "two.yaml:1: z"))
+	}
+	return list, nil
 }
 
 func (f *fake) Exec(_ context.Context, name string, o manager.ExecOptions) (int, error) {

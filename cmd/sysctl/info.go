@@ -14,8 +14,9 @@ func (a *app) infoCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info NAME",
 		Short: "show everything known of an instance",
-		Long: `Shows an instance: status, addresses, init, image, profiles, what it uses, and, where it is broken, why. JSON
-and YAML have its configuration too; "sysctl config show" prints that alone.`,
+		Long: `Shows an instance: status, addresses, init, image, profiles, what it uses, the measures by which its guest boots
+here (those that it was started with or, where it does not run, those of its next start), and, where it is broken, why.
+JSON and YAML have its configuration too; "sysctl config show" prints that alone.`,
 		Example:           "  sysctl info web1\n  sysctl info web1 --format yaml",
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.names()),
@@ -31,6 +32,14 @@ and YAML have its configuration too; "sysctl config show" prints that alone.`,
 		})
 	}
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound}})
+}
+
+// sentence is a remark with its way out.
+func sentence(r sysctl.Remark) string {
+	if r.Way == "" {
+		return r.Why
+	}
+	return r.Why + ": " + r.Way
 }
 
 func infoView(d manager.Detail) view {
@@ -53,6 +62,16 @@ func infoView(d manager.Detail) view {
 			"processes", countText(d.Usage.Processes), "memory", bytesText(d.Usage.Memory), "cpu", durationText(d.Usage.CPU))...)
 	}
 	rows = append(rows, pairs("disk", bytesText(d.Usage.Disk))...)
+	measure := "measure"
+	if d.State.Init.PID == 0 {
+		measure = "measure at start"
+	}
+	for _, taken := range d.Measures {
+		rows = append(rows, []string{measure, taken.ID + ": " + taken.Does})
+	}
+	for _, r := range d.Refusals {
+		rows = append(rows, []string{"cannot start", sentence(r)})
+	}
 	for _, p := range d.State.Problems {
 		rows = append(rows, []string{"problem", p})
 	}

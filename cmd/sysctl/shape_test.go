@@ -35,6 +35,7 @@ func printed() []struct {
 		{"`network list` (a list of them)", sysctl.Network{}},
 		{"`network show`", networkView(sysctl.Network{}, nil).value},
 		{"`check` (a list of them)", sysctl.Fact{}},
+		{"`check NAME`, `check --all` (a list of them)", manager.Checked{}},
 		{"`autostart` (a list of them)", manager.AutostartResult{}},
 		{"`version`", build{}},
 	}

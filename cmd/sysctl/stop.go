@@ -50,7 +50,7 @@ func (a *app) stopping(cmd *cobra.Command, do func(context.Context, backend, str
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.onInstances(cmd, args, func(ctx context.Context, b backend, name string, p sysctl.Progress) error {
 			o := o
-			o.Progress, o.Note = p, a.tellNote()
+			o.Progress, o.Note = p, a.noteOf(name)
 			return do(ctx, b, name, o)
 		})
 	}

@@ -185,6 +185,15 @@ func (a *app) tellNote() func(string) {
 	return func(line string) { a.note("note: %s", clean(line)) }
 }
 
+// noteOf is tellNote for one of several instances.
+func (a *app) noteOf(name string) func(string) {
+	note := a.tellNote()
+	if note == nil {
+		return nil
+	}
+	return func(line string) { note(name + ": " + line) }
+}
+
 // printBuild prints what became of a build or pull: everything where a format asks for it, the id where a program or
 // --quiet does, else a summary for people.
 func (a *app) printBuild(f format, b manager.Build, name, how string) error {

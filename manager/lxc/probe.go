@@ -15,7 +15,8 @@ import (
 
 // Probe finds out what running instances needs of this host.
 func (rt *Runtime) Probe(ctx context.Context) []sysctl.Fact {
-	return []sysctl.Fact{kernel(), rt.liblxc(ctx), rt.layout(), rt.controllers(), userNamespaces(ctx), rt.keeperThere(), apparmor()}
+	facts := []sysctl.Fact{kernel(), rt.liblxc(ctx), rt.layout(), rt.controllers(), userNamespaces(ctx), rt.keeperThere(), apparmor()}
+	return append(facts, rt.guestFacts(ctx)...)
 }
 
 // oldestKernel is where overlay layers can be idmapped (commit bc70682a497c).

@@ -12,10 +12,11 @@ import (
 
 // runFile is what is written down of one run. It is on a tmpfs: after a reboot of the host nothing runs.
 type runFile struct {
-	RunID   string         `json:"run_id"`
-	Monitor sysctl.Process `json:"monitor"`
-	Init    sysctl.Process `json:"init"`
-	Started time.Time      `json:"started_at"`
+	RunID    string           `json:"run_id"`
+	Monitor  sysctl.Process   `json:"monitor"`
+	Init     sysctl.Process   `json:"init"`
+	Started  time.Time        `json:"started_at"`
+	Measures []sysctl.Measure `json:"measures,omitempty"` // it was started with: what is configured may be something else by now
 }
 
 // save writes the run file whole or not at all. The directory must exist.
@@ -68,7 +69,7 @@ func (rt *Runtime) State(id int64) sysctl.State {
 	if s.Init.PID == 0 {
 		return s
 	}
-	s.Status = sysctl.Running
+	s.Status, s.Measures = sysctl.Running, r.Measures
 	if rt.frozen(id) {
 		s.Status = sysctl.Frozen
 	}

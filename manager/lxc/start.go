@@ -39,7 +39,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if !ok {
 		return sysctl.State{}, rt.cause(b.Instance, "monitor ended at once")
 	}
-	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now()}
+	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures}
 	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run file")
 	}
