@@ -14,6 +14,7 @@ require (
 	github.com/ulikunitz/xz v0.5.12
 	github.com/vishvananda/netlink v1.3.1
 	go.yaml.in/yaml/v3 v3.0.4
+	golang.org/x/arch v0.24.0
 	golang.org/x/sys v0.34.0
 	golang.org/x/term v0.33.0
 )

@@ -13,6 +13,7 @@ type Instance struct {
 	Image     string            `json:"image"`    // Image.ID it was made from
 	Template  string            `json:"template"` // what the user asked for: template or image alias
 	Layers    []string          `json:"layers"`   // Layer.ID, lowest first; the instance's own upper lies on top
+	Patched   Patched           `json:"patched,omitzero"`
 	Guest     Guest             `json:"guest"`
 	Profiles  []string          `json:"profiles"` // in order of application: later wins
 	Config    map[string]string `json:"config"`   // the instance's own keys, over its profiles'

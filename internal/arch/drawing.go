@@ -35,6 +35,7 @@ const (
 	registry   = "github.com/google/go-containerregistry"
 	xsys       = "golang.org/x/sys"
 	xterm      = "golang.org/x/term"
+	xarch      = "golang.org/x/arch"
 	goInternal = "github.com/rogpeppe/go-internal"
 )
 
@@ -55,20 +56,21 @@ const anyRoom = "*"
 var rooms = map[string]room{
 	"": {},
 
-	"profiles":        {rooms: []string{""}, libraries: []string{yaml}},
-	"db":              {rooms: []string{""}, libraries: []string{sqlite, xsys}}, // locks and blocks of its files
-	"storage":         {rooms: []string{""}, libraries: []string{xsys}},
-	"netconfig":       {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
-	"netconfig/guest": {rooms: []string{""}},
-	"templates":       {rooms: []string{""}, libraries: []string{yaml, compress, xz, registry, xsys}},
-	"manager/lxc":     {rooms: []string{""}, libraries: []string{xsys}},
-	"manager/compat":  {rooms: []string{""}},
+	"profiles":           {rooms: []string{""}, libraries: []string{yaml}},
+	"db":                 {rooms: []string{""}, libraries: []string{sqlite, xsys}}, // locks and blocks of its files
+	"storage":            {rooms: []string{""}, libraries: []string{xsys}},
+	"netconfig":          {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
+	"netconfig/guest":    {rooms: []string{""}},
+	"templates/vsyscall": {rooms: []string{""}, libraries: []string{xarch}},
+	"templates":          {rooms: []string{""}, libraries: []string{yaml, compress, xz, registry, xsys}},
+	"manager/lxc":        {rooms: []string{""}, libraries: []string{xsys}},
+	"manager/compat":     {rooms: []string{""}},
 	// The manager's own locks are flock(2), and terminals need poll(2): system calls, no library's business.
 	"manager":           {rooms: []string{"", "profiles", "db", "manager/compat"}, libraries: []string{xsys}, testLibraries: []string{sqlite}},
 	"cmd/sysctl-keeper": {libraries: []string{golxc, xsys}},
 	"manager/host": {
 		rooms: []string{"", "manager", "manager/compat", "manager/lxc", "profiles", "db", "storage",
-			"netconfig", "netconfig/guest", "templates"},
+			"netconfig", "netconfig/guest", "templates", "templates/vsyscall"},
 		libraries: []string{yaml, xsys},
 	},
 	"cmd/sysctl": {
