@@ -124,9 +124,9 @@ func (h *halting) wait(ctx context.Context) (ended bool, err error) {
 func (h *halting) note(ended bool) string {
 	switch {
 	case !ended:
-		return fmt.Sprintf("%s was killed: it has not halted within %s (%s)", h.inst.Name, h.timeout, strings.Join(h.past, ", "))
+		return fmt.Sprintf("killed: it has not halted within %s (%s)", h.timeout, strings.Join(h.past, ", "))
 	case h.by != "":
-		return fmt.Sprintf("%s halted after %s was run inside: the signal alone had not ended it within %s", h.inst.Name, h.by, h.timeout/signalShare)
+		return fmt.Sprintf("halted after %s was run inside: the signal alone had not ended it within %s", h.by, h.timeout/signalShare)
 	}
 	return ""
 }

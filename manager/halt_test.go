@@ -29,26 +29,26 @@ func TestStopMeans(t *testing.T) {
 			name:     "telinit",
 			commands: map[string]halterFake{"telinit 0": {halts: true}},
 			at:       10 * time.Second, did: "telinit 0@10s",
-			note: `web1 halted after "telinit 0" was run inside: the signal alone had not ended it within 10s`,
+			note: `halted after "telinit 0" was run inside: the signal alone had not ended it within 10s`,
 		}, {
 			name: "the last", timeout: time.Minute,
 			commands: map[string]halterFake{"telinit 0": {status: 1}, "init 0": {}, "poweroff": {halts: true}},
 			at:       40 * time.Second, did: "telinit 0@20s init 0@20s poweroff@40s",
-			note: `web1 halted after "poweroff" was run inside: the signal alone had not ended it within 20s`,
+			note: `halted after "poweroff" was run inside: the signal alone had not ended it within 20s`,
 		}, {
 			name:     "one hangs",
 			commands: map[string]halterFake{"telinit 0": {hangs: true}, "init 0": {hangs: true, halts: true}},
 			at:       16666666666, did: "telinit 0@10s init 0@16.666666666s",
-			note: `web1 halted after "init 0" was run inside: the signal alone had not ended it within 10s`,
+			note: `halted after "init 0" was run inside: the signal alone had not ended it within 10s`,
 		}, {
 			name: "none is there", timeout: 6 * time.Second,
 			at: 6 * time.Second, did: "telinit 0@2s init 0@2s poweroff@2s",
-			note: `web1 was killed: it has not halted within 6s (SIGRTMIN+3: still running, "telinit 0": not there, "init 0": not there, "poweroff": not there)`,
+			note: `killed: it has not halted within 6s (SIGRTMIN+3: still running, "telinit 0": not there, "init 0": not there, "poweroff": not there)`,
 		}, {
 			name:     "deaf",
 			commands: map[string]halterFake{"telinit 0": {}, "init 0": {err: sysctl.E(sysctl.Conflict, "no more processes")}, "poweroff": {hangs: true}},
 			at:       30 * time.Second, did: "telinit 0@10s init 0@16.666666666s poweroff@16.666666666s",
-			note: `web1 was killed: it has not halted within 30s (SIGRTMIN+3: still running, "telinit 0": still running, "init 0": no more processes, "poweroff": still running)`,
+			note: `killed: it has not halted within 30s (SIGRTMIN+3: still running, "telinit 0": still running, "init 0": no more processes, "poweroff": still running)`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
