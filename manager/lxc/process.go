@@ -37,7 +37,11 @@ func readStat(pid int) (stat, bool) {
 	return stat{state: f[0][0], flags: flags, parent: parent, start: start}, err == nil
 }
 
-const exiting = 0x4 // PF_EXITING, include/linux/sched.h
+// Flags of a process (include/linux/sched.h).
+const (
+	exiting = 0x4  // PF_EXITING
+	forked  = 0x40 // PF_FORKNOEXEC: it has not executed anything since it was forked
+)
 
 // ended reports whether the process will never run an instruction of its program again: it is dead, or the kernel is
 // taking it apart, which can wait for an RCU grace period or a disk.
@@ -76,6 +80,13 @@ func initOf(monitor int) (sysctl.Process, bool) {
 		}
 	}
 	return sysctl.Process{}, false
+}
+
+// executed reports whether a process has become another program than the one it was forked from. Before that a guest's init is
+// still liblxc, in the midst of making the guest: whoever entered it would see the host's files and none of the limits.
+func executed(pid int) bool {
+	s, ok := readStat(pid)
+	return ok && s.flags&forked == 0
 }
 
 // isInit reports whether pid is process 1 of a nested pid namespace (NSpid of /proc/PID/status).

@@ -64,7 +64,9 @@ func (rt *Runtime) State(id int64) sysctl.State {
 	if alive(r.Init) {
 		s.Init = r.Init
 	} else if s.Monitor.PID != 0 {
-		s.Init, _ = initOf(s.Monitor.PID)
+		if init, ok := initOf(s.Monitor.PID); ok && executed(init.PID) {
+			s.Init = init
+		}
 	}
 	if s.Init.PID == 0 {
 		return s
