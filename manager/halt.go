@@ -26,7 +26,7 @@ type halting struct {
 	timeout time.Duration
 	whole   context.Context // the timeout
 	past    []string        // what was tried, and what came of it
-	by      string          // the command that was run last
+	ran     []string        // commands that did not fail
 }
 
 // halt has a guest halt: by the signal to init, then by each of the guest's own commands, run inside, until its init has ended
@@ -107,7 +107,7 @@ func (h *halting) command(argv []string, left int) (ended bool, err error) {
 	if outcome != "still running" {
 		return false, nil
 	}
-	h.by = quoted(argv)
+	h.ran = append(h.ran, quoted(argv))
 	return h.wait(share)
 }
 
@@ -125,8 +125,8 @@ func (h *halting) note(ended bool) string {
 	switch {
 	case !ended:
 		return fmt.Sprintf("killed: it has not halted within %s (%s)", h.timeout, strings.Join(h.past, ", "))
-	case h.by != "":
-		return fmt.Sprintf("halted after %s was run inside: the signal alone had not ended it within %s", h.by, h.timeout/signalShare)
+	case h.ran != nil:
+		return fmt.Sprintf("halted after running %s inside: the signal alone had not ended it within %s", strings.Join(h.ran, ", "), h.timeout/signalShare)
 	}
 	return ""
 }

@@ -29,17 +29,17 @@ func TestStopMeans(t *testing.T) {
 			name:     "telinit",
 			commands: map[string]halterFake{"telinit 0": {halts: true}},
 			at:       10 * time.Second, did: "telinit 0@10s",
-			note: `halted after "telinit 0" was run inside: the signal alone had not ended it within 10s`,
+			note: `halted after running "telinit 0" inside: the signal alone had not ended it within 10s`,
 		}, {
 			name: "the last", timeout: time.Minute,
 			commands: map[string]halterFake{"telinit 0": {status: 1}, "init 0": {}, "poweroff": {halts: true}},
 			at:       40 * time.Second, did: "telinit 0@20s init 0@20s poweroff@40s",
-			note: `halted after "poweroff" was run inside: the signal alone had not ended it within 20s`,
+			note: `halted after running "init 0", "poweroff" inside: the signal alone had not ended it within 20s`,
 		}, {
 			name:     "one hangs",
 			commands: map[string]halterFake{"telinit 0": {hangs: true}, "init 0": {hangs: true, halts: true}},
 			at:       16666666666, did: "telinit 0@10s init 0@16.666666666s",
-			note: `halted after "init 0" was run inside: the signal alone had not ended it within 10s`,
+			note: `halted after running "telinit 0", "init 0" inside: the signal alone had not ended it within 10s`,
 		}, {
 			name: "none is there", timeout: 6 * time.Second,
 			at: 6 * time.Second, did: "telinit 0@2s init 0@2s poweroff@2s",
