@@ -28,8 +28,9 @@ type Boot struct {
 // BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the
 // guest cannot configure itself (an unknown guest).
 type BootNIC struct {
-	Type     string // veth, macvlan
-	Link     string // bridge, or parent interface
+	Type     string // veth, macvlan, phys
+	Link     string // bridge, parent interface, or the interface itself
+	Card     Card   // of type phys: what it is on the host
 	HostName string // of the host end of a veth
 	Name     string // inside the guest
 	MAC      string
@@ -38,6 +39,15 @@ type BootNIC struct {
 	Addresses []netip.Prefix
 	Gateway4  netip.Addr
 	Gateway6  netip.Addr
+}
+
+// Card is an interface of the host as it is before an instance gets it: what it is known by, and given back as.
+type Card struct {
+	Name  string `json:"name"`
+	Index int    `json:"index"` // it keeps it in every network namespace where nobody has it
+	Kind  string `json:"kind"`  // of a virtual one: dummy, veth, …
+	MAC   string `json:"mac"`
+	MTU   int    `json:"mtu"`
 }
 
 // Command is one program to run inside a running instance.

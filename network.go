@@ -67,6 +67,9 @@ type Parent struct {
 	Subnets  []netip.Prefix // masked; without link-local ones
 	Gateway4 netip.Addr     // the host's default gateway through it; invalid: none
 	Gateway6 netip.Addr
+	Card     Card
+	Default  bool   // the host reaches what no other route leads to through it
+	Port     string // the bridge or bond that it is a part of, or ""
 }
 
 // Subnet returns the parent's subnet that an address is in.

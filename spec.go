@@ -59,8 +59,8 @@ type Disk struct {
 type NICSpec struct {
 	Device  string
 	Network string // managed network, or "" with Parent set
-	Parent  string // existing host bridge (nictype=bridged) or interface (nictype=macvlan)
-	Type    string // bridged, macvlan
+	Parent  string // existing host bridge (nictype=bridged) or interface (nictype=macvlan, physical)
+	Type    string // bridged, macvlan, physical
 	Name    string // inside the guest
 	MAC     string
 	IPv4    string // address, "" = allocate, "none"

@@ -15,6 +15,7 @@ import (
 type ClaimNIC struct {
 	NIC                sysctl.NIC
 	PickIPv4, PickIPv6 sysctl.AddressPicker
+	OwnMAC             bool // the interface has a MAC address already: none is made up
 }
 
 // ReplaceNICs gives an instance other interfaces: what it had claimed is free first, for itself too. It returns
@@ -64,7 +65,7 @@ func (t *tx) claimNICs(ctx context.Context, id int64, nics []ClaimNIC, mac MACFu
 			return sysctl.E(sysctl.Invalid, "device %q is listed twice", n.Device)
 		}
 		seen[n.Device] = true
-		if n.MAC == "" && mac != nil {
+		if n.MAC == "" && mac != nil && !c.OwnMAC {
 			n.MAC = mac(id, n.Device)
 		}
 		n.MAC = strings.ToLower(n.MAC)

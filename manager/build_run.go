@@ -121,7 +121,7 @@ func (r *treeRun) claim(ctx context.Context, name string) error {
 	if !r.alone {
 		r.spec.NICs = []sysctl.NICSpec{{Device: "eth0", Network: r.m.DefaultNetwork.Name, Name: "eth0"}}
 	}
-	nics, err := r.m.claimNICs(ctx, r.spec, nil)
+	nics, err := r.m.claimNICs(ctx, r.spec, sysctl.Instance{})
 	if err != nil {
 		return err
 	}

@@ -96,24 +96,24 @@ func firstNIC(devices map[string]sysctl.Device) string {
 }
 
 // claimNICs turns the NICs of a spec into claims on their networks; addresses are checked here and
-// given or refused in the claiming transaction. have are the addresses the instance holds already:
-// they are preferred.
-func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl.NIC) ([]db.ClaimNIC, error) {
+// given or refused in the claiming transaction. The addresses that the instance holds already are preferred; inst is
+// zero for one that is yet to be made.
+func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, inst sysctl.Instance) ([]db.ClaimNIC, error) {
 	var bad sysctl.FieldErrors
 	var claims []db.ClaimNIC
 	for _, n := range spec.NICs {
-		c := db.ClaimNIC{NIC: sysctl.NIC{Device: n.Device, Network: n.Network, Name: n.Name, MAC: n.MAC}}
+		c := db.ClaimNIC{NIC: sysctl.NIC{Device: n.Device, Network: n.Network, Name: n.Name, MAC: n.MAC}, OwnMAC: n.Type == physical}
 		var old sysctl.NIC
-		for _, h := range have {
+		for _, h := range inst.NICs {
 			if h.Device == n.Device && h.Network == n.Network {
 				old = h
 			}
 		}
-		if c.NIC.MAC == "" {
+		if c.NIC.MAC == "" && !c.OwnMAC {
 			c.NIC.MAC = old.MAC
 		}
 		if n.Network == "" {
-			if err := m.claimOnParent(ctx, n, &c.NIC, &bad); err != nil {
+			if err := m.claimOnParent(ctx, inst, n, &c.NIC, &bad); err != nil {
 				return nil, err
 			}
 			claims = append(claims, c)
@@ -141,9 +141,9 @@ func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, have []sysctl
 
 // claimOnParent checks the fixed addresses of a NIC on an interface of the host. Nobody gives out addresses
 // there but its own DHCP server, so only their subnet can be checked.
-func (m *Manager) claimOnParent(ctx context.Context, n sysctl.NICSpec, nic *sysctl.NIC, bad *sysctl.FieldErrors) error {
-	p, err := m.Net.Parent(ctx, n.Parent)
-	if sysctl.KindOf(err) == sysctl.NotFound {
+func (m *Manager) claimOnParent(ctx context.Context, inst sysctl.Instance, n sysctl.NICSpec, nic *sysctl.NIC, bad *sysctl.FieldErrors) error {
+	p, err := m.parent(ctx, inst, n)
+	if kind := sysctl.KindOf(err); kind == sysctl.NotFound || kind == sysctl.Conflict {
 		bad.Add("devices."+n.Device+".parent", "%v", err)
 		return nil
 	}
@@ -165,6 +165,8 @@ func (m *Manager) claimOnParent(ctx context.Context, n sysctl.NICSpec, nic *sysc
 		switch field := "devices." + n.Device + "." + f.key; {
 		case known || f.bits > 0:
 			setAddress(nic, addr)
+		case n.Type == physical:
+			bad.Add(field, "needs a prefix length on a physical nic: write it as %s/LENGTH", addr)
 		case len(p.Subnets) == 0:
 			bad.Add(field, "%s has no address on this host, so the subnet of %s is not known: write it as %[2]s/LENGTH, or ask the LAN's DHCP server by naming none", n.Parent, addr)
 		default:

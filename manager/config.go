@@ -49,7 +49,7 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if !slices.Equal(spec.Guest.SkipPrep, old.Guest.SkipPrep) {
 		return nil, sysctl.FieldErrors{{Field: prepKey, Msg: "can be chosen only when an instance is made: the steps have been done since"}}
 	}
-	claims, err := m.claimNICs(ctx, spec, inst.NICs)
+	claims, err := m.claimNICs(ctx, spec, inst)
 	if err != nil {
 		return nil, err
 	}

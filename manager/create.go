@@ -125,7 +125,7 @@ func (m *Manager) checkCreate(ctx context.Context, o *CreateOptions) (sysctl.Spe
 	config, merged := profiles.Merge(ps, o.Config, devices)
 	var nics []db.ClaimNIC
 	if onlyDevices, err := profiles.Resolve(nil, merged); err == nil { // addresses can be judged though a key is wrong
-		nics, err = m.claimNICs(ctx, onlyDevices, nil)
+		nics, err = m.claimNICs(ctx, onlyDevices, sysctl.Instance{})
 		if err := addBad(&bad, err); err != nil {
 			return sysctl.Spec{}, db.Claim{}, err
 		}

@@ -400,8 +400,24 @@ func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("ensure bridge", func() error { f.bridges[n.Name] = true; return nil })
 }
 func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
-	if name == "bare9" {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.running {
+		for _, n := range r.boot.NICs {
+			if n.Type == "phys" && n.Link == name {
+				return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q", name)
+			}
+		}
+	}
+	switch card := (sysctl.Card{Name: name, Index: 9}); name {
+	case "bare9":
 		return sysctl.Parent{}, nil
+	case "card9":
+		return sysctl.Parent{Card: card, Subnets: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24")}}, nil
+	case "way9":
+		return sysctl.Parent{Card: card, Default: true}, nil
+	case "port9":
+		return sysctl.Parent{Card: card, Port: "br9"}, nil
 	}
 	if name != "eth9" && name != "br9" {
 		return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q", name)

@@ -106,7 +106,7 @@ func (m *Manager) reclaim(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	claims, err := m.claimNICs(ctx, spec, inst.NICs)
+	claims, err := m.claimNICs(ctx, spec, inst)
 	if err != nil {
 		return err
 	}

@@ -215,7 +215,7 @@ func (m *Manager) addresses(ctx context.Context, n sysctl.NIC, s sysctl.NICSpec,
 		}
 		parent.Subnets = []netip.Prefix{network.IPv4, network.IPv6}
 		parent.Gateway4, parent.Gateway6 = network.IPv4.Addr(), network.IPv6.Addr()
-	} else {
+	} else if s.Type != physical { // of which the host's addresses say nothing
 		var err error
 		if parent, err = m.Net.Parent(ctx, s.Parent); err != nil {
 			return err
@@ -327,8 +327,15 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	var seen gateways
 	for i, n := range spec.NICs {
 		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
-		if n.Type == "macvlan" {
+		switch n.Type {
+		case "macvlan":
 			nic.Type, nic.HostName = "macvlan", ""
+		case physical:
+			p, err := m.parent(ctx, inst, n)
+			if err != nil {
+				return b, sysctl.Wrap(err, "device %s", n.Device)
+			}
+			nic.Type, nic.HostName, nic.Card = "phys", "", p.Card
 		}
 		claimed := nicOf(inst, n.Device)
 		nic.MAC = claimed.MAC

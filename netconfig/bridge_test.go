@@ -257,7 +257,7 @@ func TestConflicts(t *testing.T) {
 
 // addPair makes a veth pair: interfaces that are not bridges.
 func addPair(name string) error {
-	return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "peer0"})
+	return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "p-" + name})
 }
 
 func TestBadNetworks(t *testing.T) {

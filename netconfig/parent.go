@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strconv"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// Parent looks at an existing interface that instances are put on: whether it is a bridge, its subnets, and
+// Parent looks at an existing interface that instances are put on or given: what it is, its subnets, and
 // the host's default gateways through it. The kind is NotFound where there is no such interface. It
 // changes nothing.
 func Parent(ctx context.Context, name string) (sysctl.Parent, error) {
@@ -24,7 +26,14 @@ func Parent(ctx context.Context, name string) (sysctl.Parent, error) {
 	if err != nil {
 		return sysctl.Parent{}, sysctl.Wrap(err, "interface %s", name)
 	}
-	p := sysctl.Parent{Bridge: link.Type() == "bridge" || link.Type() == "openvswitch"}
+	at := link.Attrs()
+	p := sysctl.Parent{Bridge: link.Type() == "bridge" || link.Type() == "openvswitch", Card: card(link)}
+	if at.MasterIndex != 0 {
+		p.Port = strconv.Itoa(at.MasterIndex)
+		if master, err := netlink.LinkByIndex(at.MasterIndex); err == nil {
+			p.Port = master.Attrs().Name
+		}
+	}
 	addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
 		return p, sysctl.Wrap(err, "addresses of %s", name)
@@ -41,6 +50,7 @@ func Parent(ctx context.Context, name string) (sysctl.Parent, error) {
 		return p, sysctl.Wrap(err, "routes of %s", name)
 	}
 	for _, r := range routes {
+		p.Default = p.Default || isDefault(r) && r.Type == unix.RTN_UNICAST
 		gw, ok := netip.AddrFromSlice(r.Gw)
 		if gw = gw.Unmap(); !ok || !isDefault(r) {
 			continue

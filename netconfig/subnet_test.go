@@ -43,7 +43,7 @@ func TestChooseSubnetsKeepsClear(t *testing.T) {
 	must(t, err)
 	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(v4.Masked()), Table: 77}))
 	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(prefix("0.0.0.0/1"))}))
-	down, err := netlink.LinkByName("peer0")
+	down, err := netlink.LinkByName("p-lan0")
 	must(t, err)
 	must(t, netlink.LinkSetDown(down))
 	must(t, netlink.AddrAdd(down, &netlink.Addr{IPNet: ipNet(avoided)}))

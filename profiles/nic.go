@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/sysctl-os/sysctl"
@@ -16,7 +17,7 @@ const (
 func nicFields() []field[sysctl.NICSpec] {
 	return append(append(nicLinkFields(), nicIPFields()...), field[sysctl.NICSpec]{
 		Key: Key{Name: "hwaddr", Type: "hardware address", Default: "made up", Example: "00:16:3e:12:34:56",
-			Doc: "Hardware (MAC) address."},
+			Doc: "Hardware (MAC) address. A `physical` nic has its own."},
 		set: func(n *sysctl.NICSpec, _, v string) (err error) {
 			n.MAC, err = parseMAC(v)
 			return err
@@ -52,17 +53,18 @@ func nicLinkFields() []field[sysctl.NICSpec] {
 			Doc: "Managed network it is on. Not together with `nictype` and `parent`."},
 			func(n *sysctl.NICSpec) *string { return &n.Network }),
 		interfaceField(Key{Name: "parent", Type: "interface", Example: "eth0",
-			Doc: "Interface of the host: a bridge for `bridged`, a network card or the like for `macvlan`."},
+			Doc: "Interface of the host: a bridge for `bridged`, a network card or the like for `macvlan` and `physical`."},
 			func(n *sysctl.NICSpec) *string { return &n.Parent }),
 		interfaceField(Key{Name: "name", Type: "interface", Default: "the device's name", Example: "eth0",
 			Doc: "Name of the interface inside the guest."},
 			func(n *sysctl.NICSpec) *string { return &n.Name }),
 		{
-			Key: Key{Name: "nictype", Type: "choice", Example: "macvlan", Values: []string{"bridged", "macvlan"},
-				Doc: "How it hangs on `parent`: `bridged` (a port of an existing bridge) or `macvlan` (an address of its own on a network card)."},
+			Key: Key{Name: "nictype", Type: "choice", Example: "macvlan", Values: nicTypes(),
+				Doc: "How it hangs on `parent`: `bridged` (a port of an existing bridge), `macvlan` (an address of its own on a network card) or " +
+					"`physical` (the card itself, which the host does without while the instance runs: it loses its addresses and comes back under its name, down)."},
 			set: func(n *sysctl.NICSpec, _, v string) error {
-				if v != "bridged" && v != "macvlan" {
-					return bad(`%q is not a nictype: write "bridged" or "macvlan"`, v)
+				if !slices.Contains(nicTypes(), v) {
+					return bad(`%q is not a nictype: write "bridged", "macvlan" or "physical"`, v)
 				}
 				n.Type = v
 				return nil
@@ -70,6 +72,9 @@ func nicLinkFields() []field[sysctl.NICSpec] {
 		},
 	}
 }
+
+// nicTypes are the ways to hang on an interface of the host.
+func nicTypes() []string { return []string{"bridged", "macvlan", "physical"} }
 
 // addNIC parses one nic device into the spec. Errors are added under "devices.NAME.OPTION".
 func addNIC(spec *sysctl.Spec, name string, d sysctl.Device, errs *sysctl.FieldErrors) {
@@ -85,12 +90,15 @@ func addNIC(spec *sysctl.Spec, name string, d sysctl.Device, errs *sysctl.FieldE
 	case !network && !nictype && !parent:
 		errs.Add(prefix+"network", "is missing: name a managed network, or set nictype and parent")
 	case !network && !nictype:
-		errs.Add(prefix+"nictype", `is missing: write "bridged" or "macvlan"`)
+		errs.Add(prefix+"nictype", `is missing: write "bridged", "macvlan" or "physical"`)
 	case !network && !parent:
 		errs.Add(prefix+"parent", "is missing: name the host's interface that the %s nic hangs on", d["nictype"])
 	}
 	if n.Network != "" {
 		n.Type = "bridged"
+	}
+	if n.Type == "physical" && d["hwaddr"] != "" {
+		errs.Add(prefix+"hwaddr", "cannot be chosen: a physical nic has its own")
 	}
 	checkNICAddresses(n, d, prefix, errs)
 	if d["name"] == "" {

@@ -128,6 +128,7 @@ func TestCheckDevices(t *testing.T) {
 		{"odd name", map[string]sysctl.Device{"-a": {"type": "none"}}, map[string]string{"devices.-a": "device name"}},
 		{"none with options", map[string]sysctl.Device{"a": {"type": "none", "path": "/x"}}, map[string]string{"devices.a.path": "type none"}},
 		{"nic on nothing", map[string]sysctl.Device{"a": {"type": "nic"}}, map[string]string{"devices.a.network": "missing"}},
+		{"physical nic with a MAC", map[string]sysctl.Device{"a": {"type": "nic", "nictype": "physical", "parent": "eth9", "hwaddr": "00:16:3e:aa:bb:cc"}}, map[string]string{"devices.a.hwaddr": "cannot be chosen"}},
 		{"nic without parent", map[string]sysctl.Device{"a": {"type": "nic", "nictype": "macvlan"}}, map[string]string{"devices.a.parent": "missing"}},
 		{"nic without nictype", map[string]sysctl.Device{"a": {"type": "nic", "parent": "eth0"}}, map[string]string{"devices.a.nictype": "missing"}},
 		{"nic on both", map[string]sysctl.Device{"a": {"type": "nic", "network": "n", "nictype": "bridged", "parent": "p"}}, map[string]string{"devices.a.nictype": "beside network"}},

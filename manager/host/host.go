@@ -15,6 +15,7 @@ import (
 	"github.com/sysctl-os/sysctl/db"
 	"github.com/sysctl-os/sysctl/manager"
 	"github.com/sysctl-os/sysctl/manager/lxc"
+	"github.com/sysctl-os/sysctl/netconfig"
 	"github.com/sysctl-os/sysctl/storage"
 )
 
@@ -46,7 +47,7 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 	if err != nil {
 		return nil, nil, err
 	}
-	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: keeper(self)})
+	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: keeper(self), GiveBack: netconfig.GiveBack})
 	if err != nil {
 		return nil, nil, err
 	}

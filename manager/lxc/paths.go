@@ -37,6 +37,9 @@ func (p Paths) RunFile(id int64) string { return filepath.Join(p.Dir(id), "run.j
 // Marker exists while nobody has settled the run: the post-stop hook looks for it.
 func (p Paths) Marker(id int64) string { return filepath.Join(p.Dir(id), "unsettled") }
 
+// Cards holds the interfaces of the host that the run took, as JSON.
+func (p Paths) Cards(id int64) string { return filepath.Join(p.Dir(id), "cards.json") }
+
 // Limits holds the limits that were changed since the start: lines of a cgroup's file and its value.
 func (p Paths) Limits(id int64) string { return filepath.Join(p.Dir(id), "limits") }
 

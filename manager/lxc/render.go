@@ -157,7 +157,9 @@ func (r *rendering) nic(i int, n sysctl.BootNIC) {
 	r.add(k+"type", n.Type)
 	r.add(k+"link", n.Link)
 	r.add(k+"name", n.Name)
-	r.add(k+"hwaddr", n.MAC)
+	if n.MAC != "" {
+		r.add(k+"hwaddr", n.MAC)
+	}
 	r.add(k+"flags", "up")
 	switch n.Type {
 	case "veth":

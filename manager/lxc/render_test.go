@@ -38,6 +38,9 @@ func TestRenderGolden(t *testing.T) {
 		{"v2-apparmor", full, Host{Cgroup2: true, AppArmor: confined}},
 		{"privileged-unknown-i386", unknown, Host{Cgroup2: true, AppArmor: unconfined}},
 		{"named", sysctl.Boot{Instance: 7, Name: "old", Hostname: "old", Compat: sysctl.Compat{Cgroups: sysctl.CgroupsNamed}}, Host{Cgroup2: true}},
+		{"physical", sysctl.Boot{Instance: 10, Name: "router", Hostname: "router", NICs: []sysctl.BootNIC{{
+			Type: "phys", Link: "enp3s0", Card: sysctl.Card{Name: "enp3s0", Index: 3, MAC: "00:16:3e:00:00:04", MTU: 1500}, Name: "wan0", MTU: 1400,
+		}}}, Host{Cgroup2: true}},
 		{"no-network", sysctl.Boot{Instance: 9, Name: "n", Hostname: "n"}, Host{}},
 	} {
 		var b strings.Builder

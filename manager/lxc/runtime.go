@@ -1,6 +1,7 @@
 package lxc
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,16 +17,19 @@ import (
 type Options struct {
 	Paths  Paths
 	Keeper string // path of the sysctl-keeper binary
+	// GiveBack makes interfaces the host's again, from the network namespace of an instance that has ended, or nil.
+	GiveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
 }
 
 // Runtime starts, observes and ends instances of one environment. It keeps nothing in memory that
 // another process could change; callers hold the instance's lock for every method that changes
 // something (Start, Clear, Signal, Freeze, Unfreeze).
 type Runtime struct {
-	paths   Paths
-	keeper  string
-	cgroups hierarchies
-	ahead   chan (<-chan started) // at most one keeper, started ahead of its work
+	paths    Paths
+	keeper   string
+	giveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
+	cgroups  hierarchies
+	ahead    chan (<-chan started) // at most one keeper, started ahead of its work
 }
 
 // started is a keeper that was started ahead, or why it could not be.
@@ -39,7 +44,7 @@ func Open(o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{paths: o.Paths, keeper: o.Keeper, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
+	return &Runtime{paths: o.Paths, keeper: o.Keeper, giveBack: o.GiveBack, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
 }
 
 // host is what rendering wants to know.

@@ -22,6 +22,9 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if err := rt.prepare(b.Instance); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run directory")
 	}
+	if err := rt.saveCards(b); err != nil {
+		return sysctl.State{}, sysctl.Wrap(err, "note the host's interfaces")
+	}
 	unlock, err := rt.lockCgroups(unix.LOCK_SH)
 	if err != nil {
 		return sysctl.State{}, err

@@ -89,7 +89,7 @@ func (rt *Runtime) Leave() error {
 }
 
 // Clear ends whatever still runs of an instance, at once, and removes all that a run leaves on the
-// host: cgroups and run directory. The host ends of its NICs go with its network namespace, for which the
+// host: cgroups and run directory. Interfaces of the host that the run took are the host's again. The host ends of its NICs go with its network namespace, for which the
 // kernel needs a moment more (cleanup_net); nobody has to wait for it, as every run has links of its own
 // names. It does itself what liblxc's monitor would do, because on cgroup v1 the monitor needs half a second for it (it moves itself into a pivot cgroup of
 // every hierarchy, an RCU grace period each). A run whose directory was wiped is still known by its cgroups.
@@ -101,7 +101,7 @@ func (rt *Runtime) Clear(ctx context.Context, id int64) error {
 	if err := rt.Settled(id); err != nil {
 		return err
 	}
-	if err := rt.end(ctx, id); err != nil {
+	if err := rt.endAndGiveBack(ctx, id); err != nil {
 		return err
 	}
 	if err := rt.clearCgroups(ctx, id); err != nil {
