@@ -466,6 +466,7 @@ func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
 	return g, f.hit("detect", func() error { return nil })
 }
 func (f fakeGuests) Fingerprint(sysctl.Tree) string { return f.print }
+func (f fakeGuests) StepNames() []string            { return []string{"console", "udev-off"} }
 func (f fakeGuests) CheckSteps(names []string) error {
 	for _, name := range names {
 		if name != "console" {

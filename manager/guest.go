@@ -112,6 +112,9 @@ func (m *Manager) ImageSteps(ctx context.Context, ref string) ([]sysctl.PrepStep
 	return steps, sysctl.Wrap(err, "steps of %s", ref)
 }
 
+// StepNames lists the names of all preparation steps.
+func (m *Manager) StepNames() []string { return m.Guests.StepNames() }
+
 // TemplateSteps returns the preparation steps that a template's guest may get.
 func (m *Manager) TemplateSteps(_ context.Context, ref string) ([]sysctl.PrepStep, error) {
 	return m.Catalogue.Steps(ref)

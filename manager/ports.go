@@ -98,6 +98,7 @@ type Guests interface {
 	Detect(t sysctl.Tree) (sysctl.Guest, error)
 	Fingerprint(t sysctl.Tree) string
 	CheckSteps(names []string) error
+	StepNames() []string
 	Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error)
 	Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error)
 	Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error)

@@ -58,6 +58,7 @@ type imageVerbs interface {
 	Detect(ctx context.Context, o manager.DetectOptions) (manager.Detection, error)
 	PullImage(ctx context.Context, o manager.PullOptions) (manager.Build, error)
 	PullRemotes() []string
+	StepNames() []string
 	ImportImage(ctx context.Context, o manager.ImportOptions) (sysctl.Image, error)
 	ExportImage(ctx context.Context, ref string, w io.Writer) error
 	DeleteImage(ctx context.Context, ref string) error

@@ -127,6 +127,27 @@ func (a *app) templateVariables() completer {
 	}
 }
 
+// prepSteps completes a list of preparation steps to switch off behind what stands before it.
+func (a *app) prepSteps(before string) completer {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		list, ok := strings.CutPrefix(word, before)
+		if !ok {
+			return nil, noFiles
+		}
+		done := list[:strings.LastIndexByte(list, ',')+1]
+		given := strings.Split(strings.ReplaceAll(done, " ", ""), ",")
+		return a.live(func(_ context.Context, b backend) []string {
+			var words []string
+			for _, name := range b.StepNames() {
+				if !slices.Contains(given, "-"+name) {
+					words = append(words, before+done+"-"+name)
+				}
+			}
+			return words
+		})(cmd, args, word)
+	}
+}
+
 // pullRemotes completes with what stands before the colon of an image to pull.
 func (a *app) pullRemotes() completer {
 	remotes := a.live(func(_ context.Context, b backend) []string {

@@ -19,6 +19,9 @@ type devicesOf func(ctx context.Context, b backend, cmd *cobra.Command, args []s
 // command line already.
 func (a *app) settings(typed func(cmd *cobra.Command, args []string) []string, of devicesOf) completer {
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if prep := "guest.prep="; strings.HasPrefix(word, prep) {
+			return a.prepSteps(prep)(cmd, args, word)
+		}
 		if !strings.HasPrefix(word, "devices.") {
 			return keyWords(word)
 		}

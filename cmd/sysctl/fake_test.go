@@ -499,6 +499,7 @@ func (f *fake) PullImage(_ context.Context, o manager.PullOptions) (manager.Buil
 	return manager.Build{Image: picture("pulled")}, nil
 }
 
+func (f *fake) StepNames() []string   { return []string{"console", "machine-id", "udev-off"} }
 func (f *fake) PullRemotes() []string { return []string{"docker", "images", "oci"} }
 
 func (f *fake) Profiles(context.Context) ([]sysctl.Profile, error) {

@@ -119,9 +119,9 @@ mounted nowhere: its drivers are not made for hostile images, so import only wha
 	cmd.Flags().StringVar(&o.Alias, "alias", "", "`NAME` of the image")
 	cmd.Flags().Var((*size)(&o.MaxSize), "max-size", "how large the unpacked tree may be: bytes, or with a unit (20GiB)")
 	cmd.Flags().StringVar(&o.Prep, "prep", "", "switch preparation steps off: `-STEP[,-STEP...]`")
-	mustComplete(cmd, "alias", nothing)
+	mustComplete(cmd, "alias", a.imageRefs())
 	partitionFlag(cmd, &o.Partition)
-	mustComplete(cmd, "prep", nothing)
+	mustComplete(cmd, "prep", a.prepSteps(""))
 	mustComplete(cmd, "max-size", nothing)
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -156,7 +156,7 @@ mounted nowhere: its drivers are not made for hostile images, so import only wha
 // partitionFlag adds the flag that chooses the root of a disk image.
 func partitionFlag(cmd *cobra.Command, name *string) {
 	cmd.Flags().StringVar(name, "partition", "", "what of a disk image has the root filesystem: `PARTITION`'s number, GROUP/VOLUME of LVM, or disk")
-	mustComplete(cmd, "partition", nothing)
+	mustComplete(cmd, "partition", fixed("disk"))
 }
 
 func (a *app) imageExportCmd() *cobra.Command {

@@ -14,8 +14,8 @@ func (a *app) imagePullCmd() *cobra.Command {
 		Use:   "pull REMOTE:ALIAS|oci:REFERENCE|docker://REFERENCE",
 		Short: "get an image from an image server or a registry",
 		Long: `Gets the latest build of an image for this machine's architecture from an image server (the format of LXC, LXD and
-Incus), or an image from a registry. All content is checked by its digest. A pull that was interrupted goes on
-where it broke off. What has not changed is not got again, and layers that several images have are got and stored once.
+Incus), or an image from a registry. All content is checked by its digest. A pull that was interrupted goes on where it
+broke off. What has not changed is not got again, and layers that several images have are got and stored once.
 
 "images" is the public image server; more remotes are configured: see doc/templates.md. Registries know who asks
 by the logins of docker login. An image without an init cannot boot and is refused: a template adds one.
@@ -29,7 +29,7 @@ Without --alias the image is called like what was pulled. An alias that another 
 	}
 	cmd.Flags().StringVar(&o.Alias, "alias", "", "`NAME` of the image")
 	cmd.Flags().BoolVar(&o.Offline, "offline", false, "use no network: what was downloaded before")
-	mustComplete(cmd, "alias", nothing)
+	mustComplete(cmd, "alias", a.imageRefs())
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.Ref = args[0]

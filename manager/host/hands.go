@@ -119,6 +119,13 @@ func (guests) Fingerprint(t sysctl.Tree) string {
 
 func (guests) CheckSteps(names []string) error { return templates.CheckSteps(names) }
 
+func (guests) StepNames() (names []string) {
+	for _, s := range templates.Steps() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 func (guests) Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error) {
 	changes, _, err := templates.Prepare(t, g, templates.PrepareOptions{Skip: skip})
 	return changes, err
