@@ -31,6 +31,7 @@ type BuildOptions struct {
 
 	Set     map[string]string // values of the recipe's variables
 	Offline bool              // use no network: what is in Cache, and file URLs
+	Silence time.Duration     // how long a server may say next to nothing; 0 = a minute
 	Cache   string            // directory for downloads, made where it is missing; "" = a temporary one
 	MaxSize int64             // bytes of the tree and of each download; 0 = DefaultMaxSize
 
@@ -98,7 +99,8 @@ func buildRecipe(ctx context.Context, r recipe, dir string, o BuildOptions) (Bui
 		return Built{}, err
 	}
 	defer done()
-	b := &build{BuildOptions: o, recipe: r, dir: dir, cache: cache, client: newClient(newTransport(silence, o.Offline)), quiet: silence}
+	quiet := cmp.Or(o.Silence, silence)
+	b := &build{BuildOptions: o, recipe: r, dir: dir, cache: cache, client: newClient(newTransport(quiet, o.Offline)), quiet: quiet}
 	defer b.client.CloseIdleConnections()
 	return b.firstThatWorks(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -27,8 +28,12 @@ const (
 	maxIndex = 64 << 20
 )
 
-// silence is how long a server may say nothing.
-const silence = time.Minute
+const (
+	// silence is how long a server may say next to nothing, unless the user says otherwise.
+	silence = time.Minute
+	// least is how many bytes of a file a server must give within that time.
+	least = 16 << 10
+)
 
 // newClient returns the way to talk to servers over rt.
 func newClient(rt http.RoundTripper) *http.Client {
@@ -54,6 +59,8 @@ func newTransport(quiet time.Duration, offline bool) http.RoundTripper {
 		t = d.Clone()
 	}
 	t.ResponseHeaderTimeout = quiet
+	t.DialContext = (&net.Dialer{Timeout: min(quiet, 30*time.Second), KeepAlive: 30 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = min(quiet, 10*time.Second)
 	t.RegisterProtocol("file", files)
 	return t
 }
@@ -138,6 +145,7 @@ type download struct {
 	at      int64     // bytes in file
 	max     int64
 	useless bool // what is in file is wrong and must not be continued
+	slow    bool // the last attempt ended because next to nothing came
 	tally   *tally
 }
 
@@ -172,7 +180,7 @@ func (d *download) whole(ctx context.Context) error {
 			return ctx.Err()
 		}
 		var broken brokenOff
-		if !errors.As(err, &broken) || d.at <= before || try == maxTries {
+		if !errors.As(err, &broken) || d.at <= before || d.slow && d.at-before < least || try == maxTries {
 			return err
 		}
 	}
@@ -231,10 +239,13 @@ func (d *download) attempt(ctx context.Context) error {
 	default:
 		return status(resp)
 	}
-	stalled := time.AfterFunc(d.quiet, func() { cancel(fmt.Errorf("nothing came for %s", d.quiet)) })
+	stalled := time.AfterFunc(d.quiet, func() { cancel(errSlow) })
 	defer stalled.Stop()
 	return d.receive(ctx, resp.Body, stalled)
 }
+
+// errSlow ends an attempt in which next to nothing came.
+var errSlow = errors.New("too slow")
 
 // missing is the header that asks for the rest.
 func (d *download) missing() string {
@@ -252,16 +263,20 @@ func (d *download) restart() error {
 	return d.file.Truncate(0)
 }
 
-// receive appends what comes. stalled is set back by each piece.
+// receive appends what comes. stalled is set back whenever enough has come.
 func (d *download) receive(ctx context.Context, body io.Reader, stalled *time.Timer) error {
 	limit := d.max
 	if d.size > 0 {
 		limit = d.size
 	}
 	buf := make([]byte, 128<<10)
+	fresh := int64(0) // since stalled was set back
 	for {
 		n, err := body.Read(buf)
-		stalled.Reset(d.quiet)
+		if fresh += int64(n); fresh >= least {
+			fresh = 0
+			stalled.Reset(d.quiet)
+		}
 		if int64(n) > limit-d.at {
 			d.useless = true
 			return sysctl.E(sysctl.Unavailable, "wrong content: it has more than %d bytes", limit)
@@ -277,8 +292,13 @@ func (d *download) receive(ctx context.Context, body io.Reader, stalled *time.Ti
 			return brokenOff{sysctl.E(sysctl.Unavailable, "%d of %d bytes came", d.at, d.size).WithHint(goesOn)}
 		case err == io.EOF:
 			return nil
-		case err != nil && context.Cause(ctx) != nil && !errors.Is(context.Cause(ctx), context.Canceled):
-			return brokenOff{sysctl.E(sysctl.Unavailable, "%v", context.Cause(ctx)).WithHint(goesOn)}
+		case err != nil && errors.Is(context.Cause(ctx), errSlow):
+			d.slow = true
+			what := "nothing came for"
+			if fresh > 0 {
+				what = fmt.Sprintf("no more than %d bytes came in", fresh)
+			}
+			return brokenOff{sysctl.E(sysctl.Unavailable, "%s %s", what, d.quiet).WithHint(goesOn)}
 		case err != nil:
 			return brokenOff{sysctl.E(sysctl.Unavailable, "%w", err).WithHint(goesOn)}
 		}

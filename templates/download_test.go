@@ -167,7 +167,7 @@ func TestFetch(t *testing.T) {
 			<-r.Context().Done()
 			return true
 		}},
-		{name: "who stops talking", want: "nothing came for ", kept: true, before: func(_ int32, w http.ResponseWriter, r *http.Request) bool {
+		{name: "who stops talking", want: "no more than 1000 bytes came in ", kept: true, before: func(_ int32, w http.ResponseWriter, r *http.Request) bool {
 			if r.Header.Get("Range") != "" {
 				w.Header().Set("Content-Range", "bytes 1000-299999/300000")
 				w.WriteHeader(http.StatusPartialContent)
@@ -176,6 +176,24 @@ func TestFetch(t *testing.T) {
 			}
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
+			return true
+		}},
+		{name: "who stops talking after enough", want: "nothing came for ", kept: true, before: func(n int32, w http.ResponseWriter, r *http.Request) bool {
+			if n > 1 {
+				w.Header().Set("Content-Range", "bytes 100000-299999/300000")
+				w.WriteHeader(http.StatusPartialContent)
+			} else {
+				_, _ = w.Write(data[:100_000])
+			}
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return true
+		}},
+		{name: "who trickles", want: " bytes came in ", kept: true, before: func(n int32, w http.ResponseWriter, r *http.Request) bool {
+			if n > 1 {
+				t.Error("asked again")
+			}
+			trickle(w, r, data)
 			return true
 		}},
 	} {
@@ -317,5 +335,20 @@ func TestFetchTwoAtOnce(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(c.dir, "partial")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v %v", left, err)
+	}
+}
+
+// trickle writes a byte at a time for as long as somebody listens.
+func trickle(w http.ResponseWriter, r *http.Request, data []byte) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for at := range data {
+		select {
+		case <-tick.C:
+			_, _ = w.Write(data[at : at+1])
+			w.(http.Flusher).Flush()
+		case <-r.Context().Done():
+			return
+		}
 	}
 }

@@ -407,6 +407,86 @@ func TestBuildTriesTheNextSource(t *testing.T) {
 	}
 }
 
+// A source that hangs or trickles is given up, which is said in one line, and the next one is tried.
+func TestSlowSource(t *testing.T) {
+	p := publish(t)
+	data := whole(t, "opt/", "opt/large: "+noise(1<<20))
+	p.files["/good.tar"] = data
+	e := ours(t, "silence: 2s\n")
+	if err := os.MkdirAll(filepath.Join(e.dir, "templates"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	recipe := "schema: sysctl.template/v1\nname: mine\nos: {family: debian, id: debian, version: \"12\", arch: [amd64, arm64, i386, armhf, riscv64, ppc64el, s390x]}\nsource:\n" +
+		"  - {type: tar, url: '" + p.URL + "/slow.tar', sha256: " + sum(data) + "}\n  - {type: tar, url: '" + p.URL + "/good.tar', sha256: " + sum(data) + "}\n"
+	if err := os.WriteFile(filepath.Join(e.dir, "templates", "mine.yaml"), []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(w http.ResponseWriter, r *http.Request, n int) {
+		at := 0
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &at); err == nil {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, len(data)-1, len(data)))
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		if at < n {
+			w.Write(data[at:n])
+		}
+		w.(http.Flusher).Flush()
+	}
+	for name, lie := range map[string]struct {
+		how  http.HandlerFunc
+		said string
+	}{
+		"no answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "timeout awaiting response headers"},
+		"hangs": {func(w http.ResponseWriter, r *http.Request) {
+			begin(w, r, len(data)/2)
+			<-r.Context().Done()
+		}, "nothing came for 2s"},
+		"trickles": {func(w http.ResponseWriter, r *http.Request) {
+			begin(w, r, 0)
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-tick.C:
+					w.Write(data[:1])
+					w.(http.Flusher).Flush()
+				case <-r.Context().Done():
+					return
+				}
+			}
+		}, " bytes came in 2s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.RemoveAll(filepath.Join(e.dir, "cache")); err != nil {
+				t.Fatal(err)
+			}
+			p.lie("/slow.tar", lie.how)
+			status, _, errs := e.sysctl(t, "template", "build", "mine", "--rebuild")
+			if status != 0 || strings.Count(errs, "\n") != 1 || !strings.HasPrefix(errs, "note: tar "+p.URL+"/slow.tar does not work, trying tar "+p.URL+"/good.tar: ") || !strings.Contains(errs, lie.said) {
+				t.Errorf("exit status %d\n%s", status, errs)
+			}
+		})
+	}
+	// An image server that is the only one: the same in one error, with the way out.
+	p.stream(t, "debian/12", whole(t, "opt/"))
+	p.lie("/images/images/root.tar", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	if err := os.WriteFile(filepath.Join(e.dir, "config.yaml"), []byte("silence: 2s\nremotes: {near: {type: simplestreams, url: '"+p.URL+"/images'}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := e.sysctl(t, "image", "pull", "near:debian/12"); status != 10 || strings.Count(errs, "\n") != 2 || !strings.Contains(errs, "timeout awaiting response headers") {
+		t.Errorf("pull: exit status %d\n%s", status, errs)
+	}
+	if err := os.WriteFile(filepath.Join(e.dir, "config.yaml"), []byte("silence: -1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := e.sysctl(t, "image", "list"); status != 2 || !strings.Contains(errs, "silence: -1s is not a time to wait") {
+		t.Errorf("settings: exit status %d\n%s", status, errs)
+	}
+	if err := os.Remove(filepath.Join(e.dir, "config.yaml")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A full disk is said to be one, and leaves nothing.
 func TestPullOnAFullDisk(t *testing.T) {
 	unshare := needs.Program(t, "unshare")

@@ -232,7 +232,7 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 // card NAME makes a network card whose other end, NAMEp, is connected to nothing, until the script's end.
 func card(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Exec("ip", "link", "add", "name", args[0], "type", "veth", "peer", "name", args[0]+"p"))
-	ts.Defer(func() { exec.Command("ip", "link", "del", args[0]).Run() })
+	ts.Defer(func() { exec.Command("ip", "link", "del", args[0]+"p").Run() }) // which no guest can have
 	for _, end := range []string{args[0], args[0] + "p"} {
 		// Without an address of its own, not even a link-local one.
 		ts.Check(ts.Exec("ip", "link", "set", end, "addrgenmode", "none", "up"))

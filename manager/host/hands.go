@@ -147,6 +147,7 @@ type catalogue struct {
 	cache   string            // what was downloaded
 	mirrors map[string]string // of the settings
 	remotes map[string]templates.Remote
+	silence time.Duration // of servers
 }
 
 func (c catalogue) load() (*templates.Catalogue, error) { return templates.Load(c.dirs...) }
@@ -206,7 +207,7 @@ func (c catalogue) Remotes() []string { return templates.RemoteNames(c.remotes) 
 func (c catalogue) options(o manager.TreeOptions) templates.BuildOptions {
 	return templates.BuildOptions{
 		Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: o.Have, Run: o.Run, Stack: o.Stack, Progress: o.Progress, Note: o.Note,
-		Mirrors: c.mirrors, Cache: c.cache,
+		Mirrors: c.mirrors, Cache: c.cache, Silence: c.silence,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
@@ -42,6 +43,8 @@ type Sources struct {
 	Mirrors map[string]string `yaml:"mirrors"`
 	// Remotes is where images are pulled from, by the names that "image pull" knows them by.
 	Remotes map[string]templates.Remote `yaml:"remotes"`
+	// Silence is how long a server may say next to nothing before another is tried, such as 90s; 0 is the default, a minute.
+	Silence time.Duration `yaml:"silence"`
 }
 
 // readSettings reads an environment's file over the machine's, strictly; absent means all defaults.
@@ -87,6 +90,9 @@ func (s Sources) check() error {
 			bad.Add("remotes."+name, "%v", err)
 		}
 	}
+	if s.Silence < 0 {
+		bad.Add("silence", "%s is not a time to wait: write one such as 90s", s.Silence)
+	}
 	return bad.Err()
 }
 
@@ -94,7 +100,7 @@ func (s Sources) check() error {
 func (s Sources) catalogue(dir string) catalogue {
 	return catalogue{
 		dirs:  []string{templateDir, filepath.Join(dir, "templates")},
-		cache: filepath.Join(dir, "cache"), mirrors: s.Mirrors, remotes: s.Remotes,
+		cache: filepath.Join(dir, "cache"), mirrors: s.Mirrors, remotes: s.Remotes, silence: s.Silence,
 	}
 }
 
