@@ -259,16 +259,23 @@ func (s *sink) link(name string, from *sink, target string) error {
 	return s.make(dir, base, func() error { return unix.Linkat(toDir, toBase, dir, base, 0) })
 }
 
-// apply sets everything but the times. The order matters: chown clears setuid bits and
-// capabilities, chmod would change an ACL's mask.
+// apply sets everything but the times, as far as it is not so already: asking costs less than a change that changes
+// nothing. The order matters: chown clears setuid bits and capabilities, chmod would change an ACL's mask.
 func (s *sink) apply(fd int, a attrs) error {
-	if s.owners {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	chown := s.owners && (int(st.Uid) != a.uid || int(st.Gid) != a.gid)
+	if chown {
 		if err := unix.Fchown(fd, a.uid, a.gid); err != nil {
 			return err
 		}
 	}
-	if err := unix.Fchmod(fd, a.mode); err != nil {
-		return err
+	if chown || st.Mode&0o7777 != a.mode {
+		if err := unix.Fchmod(fd, a.mode); err != nil {
+			return err
+		}
 	}
 	if s.below {
 		if err := dropXattrs(fd, a.xattrs); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +29,7 @@ func (s *sink) newFile(name string, a attrs, fill func(fd int) error) error {
 	}
 	fd := -1
 	err = s.make(dir, base, func() (err error) {
-		fd, err = unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		fd, err = unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, a.mode&0o777)
 		return err
 	})
 	if err != nil {
@@ -38,9 +39,19 @@ func (s *sink) newFile(name string, a attrs, fill func(fd int) error) error {
 		err = s.apply(fd, a)
 	}
 	if err == nil {
-		err = unix.UtimesNanoAt(dir, base, a.times(), unix.AT_SYMLINK_NOFOLLOW)
+		err = futimes(fd, a)
 	}
 	return errors.Join(err, unix.Close(fd))
+}
+
+// futimes sets the times of an open file, which saves looking its name up.
+func futimes(fd int, a attrs) error {
+	at := a.times()
+	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&at[0])), 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // copy writes content to fd from its beginning.
