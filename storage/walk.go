@@ -44,6 +44,11 @@ func (w *walker) run(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
+	return w.runIn(ctx, fd)
+}
+
+// runIn walks the tree under an open directory, which it closes.
+func (w *walker) runIn(ctx context.Context, fd int) error {
 	w.dir, w.stack = fd, nil
 	defer func() { unix.Close(w.dir) }()
 	if err := w.push(fd, ""); err != nil {
