@@ -10,10 +10,10 @@ import (
 type Instance struct {
 	ID        int64             `json:"id"` // never reused; names every path and link of the instance
 	Name      string            `json:"name"`
-	Image     string            `json:"image"`    // Image.ID it was made from
-	Template  string            `json:"template"` // what the user asked for: template or image alias
-	Layers    []string          `json:"layers"`   // Layer.ID, lowest first; the instance's own upper lies on top
-	Patched   Patched           `json:"patched,omitzero"`
+	Image     string            `json:"image"`            // Image.ID it was made from
+	Template  string            `json:"template"`         // what the user asked for: template or image alias
+	Layers    []string          `json:"layers"`           // Layer.ID, lowest first; the instance's own upper lies on top
+	Patched   Patched           `json:"patched,omitzero"` // what it runs changed copies of, since its newest start
 	Guest     Guest             `json:"guest"`
 	Profiles  []string          `json:"profiles"` // in order of application: later wins
 	Config    map[string]string `json:"config"`   // the instance's own keys, over its profiles'

@@ -18,6 +18,12 @@ type Patch struct {
 // goroutines at once. It fails only where reading fails or ctx ends.
 type Finder func(ctx context.Context, r io.ReaderAt, size int64) (patches []Patch, unsure bool, err error)
 
+// PatchedFiles is what was found in a tree.
+type PatchedFiles struct {
+	Files  map[string][]Patch // by path, relative to the root; of hard links each has the patches of the one file
+	Unsure []string           // for people: files, at most 100, that look as if there were something to change
+}
+
 // Patched is what an instance runs changed copies of. The zero value is an instance that runs what is in its image and what
 // it wrote.
 type Patched struct {

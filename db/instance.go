@@ -134,6 +134,9 @@ func loadParts(ctx context.Context, q querier, where string, args []any, byID ma
 	if err != nil {
 		return err
 	}
+	if err := loadPatched(ctx, q, where, args, byID); err != nil {
+		return err
+	}
 	query := "SELECT instance, " + nicColumns + " FROM nics" + where + " ORDER BY instance, position"
 	return each(ctx, q, query, args, func(rows *sql.Rows) error {
 		var id int64

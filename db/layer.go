@@ -13,10 +13,12 @@ func (d *DB) Layers(ctx context.Context) ([]sysctl.Layer, error) {
 	return d.layers(ctx, "")
 }
 
-// UnusedLayers returns the layers that no image and no instance names, sorted by id.
+// UnusedLayers returns the layers that no image and no instance names and that are not copies for one, sorted by id.
 func (d *DB) UnusedLayers(ctx context.Context) ([]sysctl.Layer, error) {
 	return d.layers(ctx, ` WHERE NOT EXISTS (SELECT 1 FROM image_layers WHERE layer = layers.id)
-		AND NOT EXISTS (SELECT 1 FROM instance_layers WHERE layer = layers.id)`)
+		AND NOT EXISTS (SELECT 1 FROM instance_layers WHERE layer = layers.id)
+		AND NOT EXISTS (SELECT 1 FROM patched_layers WHERE layer = layers.id)
+		AND NOT EXISTS (SELECT 1 FROM instance_patched WHERE layer = layers.id)`)
 }
 
 // Layer returns a layer. The kind is NotFound where there is none.
@@ -48,6 +50,8 @@ func (d *DB) DeleteLayer(ctx context.Context, id string) error {
 	return d.write(ctx, func(t *tx) error {
 		users, err := texts(ctx, t, `SELECT 'image ' || substr(image, 1, 12) FROM image_layers WHERE layer = ?1
 			UNION SELECT 'instance ' || i.name FROM instance_layers l JOIN instances i ON i.id = l.instance WHERE l.layer = ?1
+			UNION SELECT 'changed copies for an image or instance' FROM patched_layers WHERE layer = ?1
+			UNION SELECT 'instance ' || i.name FROM instance_patched p JOIN instances i ON i.id = p.instance WHERE p.layer = ?1
 			ORDER BY 1`, id)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/manager/compat"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,7 +68,7 @@ func (m *Manager) runInTree(ctx context.Context, template string, s Staging, scr
 			do:   func(ctx context.Context) error { return r.claim(ctx, name) },
 			undo: func(ctx context.Context) error { return m.DB.DeleteInstance(ctx, r.inst.ID) }},
 		{name: "boot it",
-			do: r.boot,
+			do: func(ctx context.Context) error { return r.boot(ctx, o.Progress) },
 			undo: func(ctx context.Context) error {
 				return errors.Join(m.Runtime.Clear(ctx, r.inst.ID), m.Runtime.RemoveLogs(r.inst.ID))
 			}},
@@ -85,6 +86,7 @@ type treeRun struct {
 	alone bool     // it has no network
 	alive *os.File // the pipe that its init waits on: it is closed when this process ends
 	put   []putBack
+	undo  func() error // of what was changed in its programs; nil: nothing was
 }
 
 // putBack is a file of the tree that has another content while the instance runs.
@@ -135,7 +137,7 @@ func (r *treeRun) claim(ctx context.Context, name string) error {
 }
 
 // boot starts the instance on the tree, with what it needs and no more: the holder as init, and how to find names.
-func (r *treeRun) boot(ctx context.Context) error {
+func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 	if err := r.m.bringUp(ctx, r.inst); err != nil {
 		return err
 	}
@@ -147,6 +149,9 @@ func (r *treeRun) boot(ctx context.Context) error {
 	}
 	if err := unix.Mkfifo(filepath.Join(r.s.Dir(), holdName), 0o600); err != nil {
 		return sysctl.Wrap(err, "pipe")
+	}
+	if err := r.patch(ctx, p); err != nil {
+		return err
 	}
 	b, err := r.m.bootOf(ctx, r.inst, r.spec)
 	if err != nil {
@@ -162,6 +167,25 @@ func (r *treeRun) boot(ctx context.Context) error {
 		return sysctl.Wrap(err, "pipe")
 	}
 	_, err = r.m.Runtime.Start(ctx, b, root, nil)
+	return err
+}
+
+// patch has the tree's programs run on this host while the instance runs, as patch does for other instances. What a package
+// brings meanwhile is not changed.
+func (r *treeRun) patch(ctx context.Context, p sysctl.Progress) error {
+	host, err := r.m.Runtime.Host(ctx)
+	if err != nil {
+		return err
+	}
+	guest, err := r.m.Guests.Detect(r.s.Tree())
+	if err != nil {
+		return sysctl.Wrap(err, "detect the guest")
+	}
+	if !compat.Judge(host, guest, nil).Effect.Vsyscall {
+		return nil
+	}
+	find, _ := r.m.Guests.Vsyscalls()
+	r.undo, err = r.s.Patch(ctx, find, p)
 	return err
 }
 
@@ -288,6 +312,11 @@ func (r *treeRun) end(ctx context.Context) error {
 	}
 	if err := r.restore(); err != nil {
 		return err
+	}
+	if r.undo != nil {
+		if err := r.undo(); err != nil {
+			return err
+		}
 	}
 	if err := unix.Unlink(filepath.Join(r.s.Dir(), holdName)); err != nil {
 		return sysctl.Wrap(err, "remove the pipe")

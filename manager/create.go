@@ -272,10 +272,10 @@ func (mk *making) steps() []step {
 		}})
 	}
 	if mk.o.Start {
-		steps = append(steps, m.startSteps(mk.host, &mk.inst, &mk.spec)...)
+		steps = append(steps, m.startSteps(mk.host, &mk.inst, &mk.spec, mk.o.Progress)...)
 	} else {
 		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
-			t, err := m.Storage.OpenTree(ctx, mk.inst.ID, mk.inst.Layers)
+			t, err := m.Storage.OpenTree(ctx, mk.inst.ID, mk.inst.Stack())
 			if err != nil {
 				return err
 			}

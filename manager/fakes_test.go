@@ -31,31 +31,36 @@ type world struct {
 	after  bool // the failing call has done its work before it fails
 	cancel func()
 
-	running  map[int64]*run
-	uppers   map[int64]bool
-	layers   map[string]bool
-	staging  int
-	swept    int
-	skipped  []string // preparation steps that were left out last
-	print    string   // of the guest's files
-	none     bool     // the guest's network is the runtime's to set
-	links    map[string]bool
-	logs     map[int64]bool
-	bridges  map[string]bool
-	next     int
-	network  sysctl.GuestNetwork // the newest that was rendered
-	booted   sysctl.Boot         // the newest
-	edition  string              // of every template
-	script   string              // that a build runs in an instance; "": none
-	status   int                 // of that
-	host     sysctl.Host
-	os       sysctl.Guest      // in every tree
-	promised sysctl.Guest      // by every recipe; nothing: os
-	base     map[string]string // files of a new tree
-	trees    string            // where trees under construction are; "": nowhere
-	built    *treetest.Tree    // the newest that was committed
-	parts    []string          // keys of the layers that a source gives; none: its tree is plain
-	filled   []string          // keys of those that were asked for
+	running       map[int64]*run
+	uppers        map[int64]bool
+	layers        map[string]bool
+	staging       int
+	swept         int
+	skipped       []string // preparation steps that were left out last
+	print         string   // of the guest's files
+	none          bool     // the guest's network is the runtime's to set
+	links         map[string]bool
+	logs          map[int64]bool
+	bridges       map[string]bool
+	next          int
+	network       sysctl.GuestNetwork // the newest that was rendered
+	booted        sysctl.Boot         // the newest
+	edition       string              // of every template
+	script        string              // that a build runs in an instance; "": none
+	status        int                 // of that
+	host          sysctl.Host
+	scanned       int  // times that layers were looked into
+	nothing       bool // there is nothing to change in them
+	patched       bool // what is under construction
+	patchedUppers map[int64]bool
+	tops          map[int64]string  // the uppermost layer of each upper, as overlay remembers it
+	os            sysctl.Guest      // in every tree
+	promised      sysctl.Guest      // by every recipe; nothing: os
+	base          map[string]string // files of a new tree
+	trees         string            // where trees under construction are; "": nowhere
+	built         *treetest.Tree    // the newest that was committed
+	parts         []string          // keys of the layers that a source gives; none: its tree is plain
+	filled        []string          // keys of those that were asked for
 
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
@@ -82,7 +87,8 @@ var errInjected = errors.New("injected fault")
 
 func newWorld() *world {
 	debian := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
-	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{}}
+	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{},
+		patchedUppers: map[int64]bool{}, tops: map[int64]string{}}
 }
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
@@ -319,6 +325,10 @@ func (s *fakeStaging) OpenRoot(context.Context, sysctl.IDMap) (root *os.File, er
 func (s *fakeStaging) Reopen(context.Context) error {
 	return s.w.hit("reopen", func() error { s.away = false; return nil })
 }
+func (s *fakeStaging) Patch(context.Context, sysctl.Finder, sysctl.Progress) (undo func() error, err error) {
+	undo = func() error { return s.w.hit("undo patch", func() error { s.w.patched = false; return nil }) }
+	return undo, s.w.hit("patch", func() error { s.w.patched = true; return nil })
+}
 func (s *fakeStaging) Commit(context.Context) (l sysctl.Layer, err error) {
 	err = s.w.hit("commit layer", func() error {
 		s.w.next++
@@ -353,7 +363,19 @@ func (f fakeStorage) DeleteUpper(_ context.Context, id int64) error {
 }
 func (f fakeStorage) Usage(context.Context, int64) (int64, error) { return 4096, nil }
 func (f fakeStorage) OpenRoot(_ context.Context, id int64, layers []string, m sysctl.IDMap) (file *os.File, err error) {
-	err = f.hit("open root", func() error { return nil })
+	err = f.hit("open root", func() error {
+		for _, l := range layers {
+			if !f.layers[l] {
+				return fmt.Errorf("layer %s is missing", l)
+			}
+		}
+		top := layers[len(layers)-1]
+		if was, ok := f.tops[id]; ok && was != top {
+			return sysctl.E(sysctl.Conflict, "mounted on %s before", was)
+		}
+		f.tops[id] = top
+		return nil
+	})
 	if err == nil {
 		file, err = os.Open(os.DevNull)
 	}
@@ -378,6 +400,25 @@ func (f fakeStorage) RootTree(*os.File, sysctl.IDMap, bool) (sysctl.Tree, func()
 }
 func (f fakeStorage) OpenTree(context.Context, int64, []string) (manager.OpenedTree, error) {
 	return passwd(), f.hit("open tree", func() error { return nil })
+}
+func (f fakeStorage) StagePatched(ctx context.Context, layers []string, _ sysctl.Finder, _ sysctl.Progress) (manager.Staging, sysctl.PatchedFiles, error) {
+	f.mu.Lock()
+	f.scanned++
+	f.mu.Unlock()
+	if f.nothing {
+		return nil, sysctl.PatchedFiles{}, f.hit("scan", func() error { return nil })
+	}
+	s, err := f.Stage(ctx)
+	return s, sysctl.PatchedFiles{Files: map[string][]sysctl.Patch{"lib/libc": nil, "sbin/ldconfig": nil}, Unsure: []string{"/a"}}, err
+}
+func (f fakeStorage) PatchUpper(_ context.Context, id int64, below map[string][]sysctl.Patch, _ int, _ sysctl.Finder, _ sysctl.Progress) (n int, unsure []string, err error) {
+	return 1, nil, f.hit("patch upper", func() error { f.patchedUppers[id] = true; return nil })
+}
+func (f fakeStorage) RestoreUpper(_ context.Context, id int64) error {
+	return f.hit("restore upper", func() error { delete(f.patchedUppers, id); return nil })
+}
+func (f fakeStorage) Restack(_ context.Context, id int64) error {
+	return f.hit("restack", func() error { delete(f.tops, id); return nil })
 }
 func (f fakeStorage) OpenDisk(context.Context, sysctl.Disk, sysctl.IDMap) (file *os.File, err error) {
 	err = f.hit("open disk", func() error { return nil })
@@ -465,8 +506,9 @@ func (f fakeGuests) Detect(sysctl.Tree) (sysctl.Guest, error) {
 	}
 	return g, f.hit("detect", func() error { return nil })
 }
-func (f fakeGuests) Fingerprint(sysctl.Tree) string { return f.print }
-func (f fakeGuests) StepNames() []string            { return []string{"console", "udev-off"} }
+func (f fakeGuests) Fingerprint(sysctl.Tree) string  { return f.print }
+func (f fakeGuests) StepNames() []string             { return []string{"console", "udev-off"} }
+func (f fakeGuests) Vsyscalls() (sysctl.Finder, int) { return nil, 1 }
 func (f fakeGuests) CheckSteps(names []string) error {
 	for _, name := range names {
 		if name != "console" {

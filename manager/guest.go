@@ -77,7 +77,7 @@ func (m *Manager) unprepare(ctx context.Context, inst sysctl.Instance, skip []st
 	if !inst.Guest.Known() {
 		return nil // it was not prepared
 	}
-	t, err := m.Storage.OpenTree(ctx, inst.ID, inst.Layers)
+	t, err := m.Storage.OpenTree(ctx, inst.ID, inst.Stack())
 	if err != nil {
 		return err
 	}

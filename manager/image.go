@@ -162,6 +162,9 @@ func (m *Manager) collectLayers(ctx context.Context) error {
 		return err
 	}
 	defer free()
+	if err := m.DB.ForgetPatchedLayers(ctx); err != nil {
+		return err
+	}
 	unused, err := m.DB.UnusedLayers(ctx)
 	if err != nil {
 		return err

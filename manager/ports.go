@@ -50,6 +50,10 @@ type Storage interface {
 	DeleteUpper(ctx context.Context, id int64) error
 	Usage(ctx context.Context, id int64) (int64, error)
 	OpenRoot(ctx context.Context, id int64, layers []string, m sysctl.IDMap) (*os.File, error)
+	StagePatched(ctx context.Context, layers []string, find sysctl.Finder, p sysctl.Progress) (Staging, sysctl.PatchedFiles, error)
+	PatchUpper(ctx context.Context, id int64, below map[string][]sysctl.Patch, edition int, find sysctl.Finder, p sysctl.Progress) (files int, unsure []string, err error)
+	RestoreUpper(ctx context.Context, id int64) error
+	Restack(ctx context.Context, id int64) error
 	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
 	RootTree(root *os.File, m sysctl.IDMap, later bool) (t sysctl.Tree, synced func() error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
@@ -67,6 +71,7 @@ type Staging interface {
 	Own() (string, error)
 	OpenRoot(ctx context.Context, m sysctl.IDMap) (*os.File, error)
 	Reopen(ctx context.Context) error
+	Patch(ctx context.Context, find sysctl.Finder, p sysctl.Progress) (undo func() error, err error)
 	Commit(ctx context.Context) (sysctl.Layer, error)
 	Abort() error
 }
@@ -97,6 +102,7 @@ type Net interface {
 type Guests interface {
 	Detect(t sysctl.Tree) (sysctl.Guest, error)
 	Fingerprint(t sysctl.Tree) string
+	Vsyscalls() (find sysctl.Finder, edition int)
 	CheckSteps(names []string) error
 	StepNames() []string
 	Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error)

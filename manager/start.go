@@ -46,7 +46,7 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 	if err != nil {
 		return err
 	}
-	return runSteps(ctx, m.startSteps(host, &inst, &spec), false, o.Progress)
+	return runSteps(ctx, m.startSteps(host, &inst, &spec, o.Progress), false, o.Progress)
 }
 
 // spec merges an instance's configuration with its profiles'.
@@ -75,14 +75,17 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 // The instance and spec are read when the steps run, as an earlier step may have filled them in.
 //
 // The root is mounted once: an overlay that goes away writes its whole disk's data first, everybody's.
-func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec) []step {
+func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec, p sysctl.Progress) []step {
 	var root *os.File
 	var synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
-	return []step{
-		{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }},
-		{name: "mount root",
+	steps := []step{{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }}}
+	if mayPatch(host, *inst, *spec) {
+		steps = append(steps, step{name: "change programs", do: func(ctx context.Context) error { return m.patch(ctx, host, inst, *spec, p) }})
+	}
+	return append(steps,
+		step{name: "mount root",
 			do: func(ctx context.Context) (err error) {
-				root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Layers, inst.IDMap)
+				root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Stack(), inst.IDMap)
 				return err
 			},
 			undo: func(context.Context) error {
@@ -91,12 +94,12 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 				}
 				return nil
 			}},
-		{name: "write guest files", do: func(ctx context.Context) error {
+		step{name: "write guest files", do: func(ctx context.Context) error {
 			var t sysctl.Tree
 			t, synced = m.Storage.RootTree(root, inst.IDMap, !inst.Ready)
 			return m.writeGuest(ctx, t, inst, *spec)
 		}},
-		{name: "boot",
+		step{name: "boot",
 			do: func(ctx context.Context) error {
 				if err := m.boot(ctx, host, root, *inst, *spec); err != nil {
 					return err
@@ -104,8 +107,7 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 				root.Close() // the instance's own mount namespace has it
 				return synced()
 			},
-			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID) }},
-	}
+			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID) }})
 }
 
 // bringUp makes sure that every managed network of the instance is up. A network stays up when an

@@ -91,7 +91,7 @@ func (m *Manager) openInstance(ctx context.Context, inst sysctl.Instance) (Opene
 	if s := m.Runtime.State(inst.ID); s.Init.PID != 0 {
 		return m.Storage.OpenProcess(s.Init)
 	}
-	return m.Storage.OpenTree(ctx, inst.ID, inst.Layers)
+	return m.Storage.OpenTree(ctx, inst.ID, inst.Stack())
 }
 
 // checkSource judges what a launch would take for a word.

@@ -14,18 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PatchedFiles is what was found in a tree.
-type PatchedFiles struct {
-	Files  map[string][]sysctl.Patch // by path, relative to the root; hard links of one file each
-	Unsure []string                  // for people: at most 100 files that look as if there were something to change
-}
-
 // StagePatched stages a layer that lies on top of others and holds copies of those of their files in which find has
 // something to change, changed. A copy has size, time, mode, owner and extended attributes of the original, and so has
 // each directory it lies in; hard links stay links of one file. The layers below are only read. Staging is nil where
 // there is nothing to change. Kinds as OpenRoot.
-func (s *Store) StagePatched(ctx context.Context, layers []string, find sysctl.Finder, p sysctl.Progress) (*Staging, PatchedFiles, error) {
-	found := PatchedFiles{Files: map[string][]sysctl.Patch{}}
+func (s *Store) StagePatched(ctx context.Context, layers []string, find sysctl.Finder, p sysctl.Progress) (*Staging, sysctl.PatchedFiles, error) {
+	found := sysctl.PatchedFiles{Files: map[string][]sysctl.Patch{}}
 	below, err := s.OpenLayers(ctx, layers)
 	if err != nil {
 		return nil, found, err

@@ -127,7 +127,7 @@ func TestStagePatched(t *testing.T) {
 	must(t, err)
 	defer hidden.Close()
 	for _, name := range []string{"/", "/bin", "/usr", "/usr/lib", "/usr/lib/deep", "/usr/lib/deep/er", "/bin/covered", "/usr/fifo"} {
-		if got, want := looks(t, fdPath(hidden)+name), looks(t, fdPath(plain)+name); got != want {
+		if got, want := looks(t, treePath(hidden)+name), looks(t, treePath(plain)+name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
@@ -145,7 +145,7 @@ func TestStagePatched(t *testing.T) {
 	empty(t, s.staging())
 }
 
-func fdPath(tree *Tree) string { return procPath(int(tree.root.Fd())) }
+func treePath(tree *Tree) string { return procPath(int(tree.root.Fd())) }
 
 // What an instance wrote is changed in place, once, and changed back; the rest stays what it is.
 func TestPatchUpper(t *testing.T) {
@@ -344,7 +344,7 @@ func TestRestack(t *testing.T) {
 		}
 		if i == 0 {
 			must(t, tree.WriteFile("/etc/own", []byte("1"), 0o644))
-			f, err := os.OpenFile(fdPath(tree)+"/bin/gzip", os.O_WRONLY|os.O_TRUNC, 0)
+			f, err := os.OpenFile(treePath(tree)+"/bin/gzip", os.O_WRONLY|os.O_TRUNC, 0)
 			must(t, err)
 			_, err = f.WriteString("own")
 			must(t, err)

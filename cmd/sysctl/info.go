@@ -72,6 +72,9 @@ func infoView(d manager.Detail) view {
 	for _, r := range d.Refusals {
 		rows = append(rows, []string{"cannot start", sentence(r)})
 	}
+	if d.Patched.Any() {
+		rows = append(rows, pairs("changed copies", d.Patched.String())...)
+	}
 	for _, p := range d.State.Problems {
 		rows = append(rows, []string{"problem", p})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sysctl-os/sysctl/netconfig/guest"
 	"github.com/sysctl-os/sysctl/storage"
 	"github.com/sysctl-os/sysctl/templates"
+	"github.com/sysctl-os/sysctl/templates/vsyscall"
 )
 
 // The hands, in the shape the manager declares. Adapters only: no decision is taken here.
@@ -26,6 +27,14 @@ func (s storageOf) Stage(ctx context.Context, below ...string) (manager.Staging,
 		return nil, err
 	}
 	return st, nil
+}
+
+func (s storageOf) StagePatched(ctx context.Context, layers []string, find sysctl.Finder, p sysctl.Progress) (manager.Staging, sysctl.PatchedFiles, error) {
+	st, found, err := s.Store.StagePatched(ctx, layers, find, p)
+	if st == nil || err != nil {
+		return nil, found, err
+	}
+	return st, found, nil
 }
 
 // RootTree is the tree of what OpenRoot has opened. With later, what is written is on disk only when synced has returned.
@@ -116,6 +125,8 @@ func (guests) Detect(t sysctl.Tree) (sysctl.Guest, error) {
 func (guests) Fingerprint(t sysctl.Tree) string {
 	return sysctl.Fingerprint(t, append(templates.Watched(), guest.Watched(t)...))
 }
+
+func (guests) Vsyscalls() (find sysctl.Finder, edition int) { return vsyscall.Find, vsyscall.Edition }
 
 func (guests) CheckSteps(names []string) error { return templates.CheckSteps(names) }
 
