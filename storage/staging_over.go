@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -22,7 +21,7 @@ func (st *Staging) own() string {
 func (st *Staging) work() string { return filepath.Join(st.dir, "work") }
 
 // fdPath is the path by which this process reaches what f is open on.
-func fdPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+func fdPath(f *os.File) string { return procPath(int(f.Fd())) }
 
 // Own returns the host path of what the layer itself has, without the layers below: they are not shown
 // from then on, until Reopen.

@@ -6,6 +6,8 @@ check "the host is up" systemctl is-system-running --wait
 for kind in static dynamic; do
     same "$kind: the host's kernel kills it" 139 "$(./vsyscall.$kind >/dev/null 2>&1; echo $?)"
 done
+on_disk() { ls /var/lib/sysctl/layers /var/lib/sysctl/instances 2>/dev/null | grep -v :; }
+before=$(on_disk)
 mkdir -p t/usr/local/bin
 cp vsyscall.static vsyscall.dynamic t/usr/local/bin
 tar -C t --numeric-owner --owner=0 --group=0 -rf guest.tar ./usr/local/bin/vsyscall.static ./usr/local/bin/vsyscall.dynamic
@@ -36,6 +38,5 @@ for program in vsyscall.static /root/copy; do
 done
 check "delete" sysctl delete --force on off
 check "delete the image" sysctl image delete old
-same "no layer is left" "" "$(ls /var/lib/sysctl/layers)"
-check "nothing left" clean 30
+same "no layer is left" "$before" "$(on_disk)"
 echo END
