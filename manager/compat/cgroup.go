@@ -2,6 +2,7 @@ package compat
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -11,7 +12,8 @@ func generation(g sysctl.Guest) int {
 	if g.Init != "systemd" {
 		return 0
 	}
-	n, _ := strconv.Atoi(g.InitVersion)
+	major, _, _ := strings.Cut(g.InitVersion, ".") // a package's version has a second number since 243
+	n, _ := strconv.Atoi(major)
 	return n
 }
 
@@ -42,7 +44,9 @@ func cgroupNamed() measure {
 	}
 }
 
-// cgroup2 is for a systemd that knows only cgroup v2, where there are v1 hierarchies too.
+// cgroup2 is for a systemd that knows only cgroup v2, where there are v1 hierarchies too. Those from 230 to 255 know both and
+// get what they take by themselves: v1 with its controllers where the host has that, and else the cgroup2 that liblxc
+// mounts for every guest. From 258 on systemd mounts cgroup2 by itself, whatever there is.
 func cgroup2() measure {
 	return measure{
 		ID:  "cgroup2",
@@ -58,8 +62,8 @@ func cgroup2() measure {
 			return sysctl.Remark{}
 		},
 		effect:   func(c *sysctl.Compat) { c.Cgroups = sysctl.CgroupsV2 },
-		does:     "gives the guest cgroup v2 alone",
-		without:  "its systemd refuses to boot on cgroup v1",
-		evidence: "systemd NEWS 256, 258",
+		does:     "gives the guest cgroup v2 alone; what its services may use can be limited as far as the host's controllers are there",
+		without:  "its systemd, up to 257, takes the host's cgroup v1, which it supports no more and for which others refuse to boot",
+		evidence: "systemd NEWS 256, 258; cgroup-util.c, cg_is_unified_wanted; Debian 13 on a hybrid host, tried",
 	}
 }

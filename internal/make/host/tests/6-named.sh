@@ -46,7 +46,7 @@ ln -sfn /old/systemd tree/sbin/init
 check "import the old one" sysctl image import tree --alias old -q
 rm -r tree
 check "launch" old web1
-like "found to be systemd 252" '"systemd".*"252"' "$(sysctl info web1 --format json | tr -d '\n')"
+like "found to be systemd 252" '"init": "systemd", *"init_version": "252' "$(sysctl info web1 --format json | tr -d '\n')"
 works web1
 like "the host has the hierarchy" '/$' "$(hierarchy)"
 same "mounted nowhere" "" "$(awk '$3 == "cgroup"' /proc/mounts)"
