@@ -7,30 +7,42 @@ check "the host is up" systemctl is-system-running --wait
 hierarchy() { grep name=systemd /proc/self/cgroup; }
 no_hierarchy() { ! hierarchy; }
 guest() { sysctl exec "$1" -- sh -c "$2"; }
-# works NAME: it has all that a guest of that kind must have, however it was started.
-works() {
+# A session of user backup, as PAM would make it; the guest has no module for that, and so no systemd for a user.
+session='systemctl mask -q --runtime user@34.service; sleep 300 & '\
+'busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager CreateSession "uusssssussbssa(sv)" 34 $! test unspecified user "" "" 0 "" "" false "" "" 0 >/dev/null; '\
+'cat /proc/$!/cgroup; loginctl list-sessions; kill $!'
+in_v1() { guest "$1" "sed -n s/.*name=systemd://p /proc/$2/cgroup"; }
+bites() {
+    check "$1: memory bites" sh -c "! sysctl exec $1 -- sh -c 'head -c 250M /dev/zero | tail -c 200M >/dev/null'"
+    like "$1: processes bite" 'fork' "$(guest "$1" 'trap "kill 0" EXIT; i=0; while [ $i -lt 120 ]; do sleep 300 & i=$((i+1)); done' 2>&1)"
+}
+filters() { check "$1: no device" sh -c "! sysctl exec $1 -- sh -c 'rm -f /tmp/vda; mknod /tmp/vda b 254 0 && head -c1 /tmp/vda'"; }
+
+# lives NAME: a guest of that kind has booted, in its place, with its limits.
+lives() {
     check "$1 boots to running" booted "$1"
+    same "$1: init is in the hierarchy" "/init.scope" "$(in_v1 "$1" 1)"
+    same "$1: exec is too" "/" "$(in_v1 "$1" self)"
+    bites "$1"
+    filters "$1"
+}
+
+# works NAME: it lives, and has all that a guest of that kind must have.
+works() {
+    lives "$1"
     same "$1: no failed unit" "" "$(sysctl exec "$1" -- systemctl --failed --no-legend)"
     same "$1: its systemd uses cgroup v1" "cgroup" "$(guest "$1" 'stat -fc %T /sys/fs/cgroup/systemd | sed s/fs$//')"
     same "$1: and nothing else" "/sys/fs/cgroup/systemd" "$(guest "$1" "awk '\$3 ~ /^cgroup/ {print \$2}' /proc/mounts")"
-    same "$1: init" "/init.scope" "$(guest "$1" 'sed -n s/.*name=systemd://p /proc/1/cgroup')"
-    same "$1: exec is inside" "/" "$(guest "$1" 'sed -n s/.*name=systemd://p /proc/self/cgroup')"
     like "$1: systemctl status" 'system.slice' "$(sysctl exec "$1" -- systemctl status --no-pager)"
     same "$1: a service has its cgroup" "/system.slice/there.service" "$(guest "$1" 'systemd-run -q --unit=there --pipe sed -n s/.*name=systemd://p /proc/self/cgroup')"
-    like "$1: a session has its scope" ':name=systemd:/user.slice/user-34.slice/session-.*.scope' "$(guest "$1" "$session")"
-    like "$1: loginctl knows the session" 'backup' "$(sysctl exec "$1" -- loginctl list-sessions)"
-    check "$1: memory bites" sh -c "! sysctl exec $1 -- sh -c 'head -c 500M /dev/zero | tail -c 400M >/dev/null'"
-    like "$1: processes bite" 'fork' "$(guest "$1" 'i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done' 2>&1)"
-    check "$1: no device" sh -c "! sysctl exec $1 -- sh -c 'rm -f /tmp/vda; mknod /tmp/vda b 254 0 && head -c1 /tmp/vda'"
+    said=$(guest "$1" "$session")
+    like "$1: a session has its scope" ':name=systemd:/user.slice/user-34.slice/session-.*.scope' "$said"
+    like "$1: loginctl knows it" '34 backup' "$said"
 }
-# A session of user backup, as PAM would make it; the guest has no module for that, and so no systemd for a user.
-session='systemctl mask -q --runtime user@34.service; sleep 30 & '\
-'busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager CreateSession "uusssssussbssa(sv)" 34 $! test unspecified user "" "" 0 "" "" false "" "" 0 >/dev/null; '\
-'cat /proc/$!/cgroup'
 old() { # old NAME ARGUMENT…: launches one
     local name=$1
     shift
-    sysctl launch -q old "$name" -c compat.cgroup-named=on -c limits.memory=300MiB -c limits.processes=100 "$@"
+    sysctl launch -q old "$name" -c compat.cgroup-named=on -c limits.memory=150MiB -c limits.processes=100 "$@"
 }
 
 check "import" sysctl image import guest.tar --alias d12 -q
@@ -56,9 +68,9 @@ check "no denial of a mount" sh -c '! dmesg | grep -E "apparmor=.DENIED.*operati
 boot=$(sysctl exec web1 -- cat /proc/1/stat | cut -d' ' -f22)
 sysctl exec web1 -- systemctl reboot
 check "reboot from inside" within 120 sh -c '[ "$(sysctl exec web1 -- cut -d" " -f22 /proc/1/stat)" -gt '"$boot"' ]'
-works web1
+lives web1
 
-check "a modern one beside it" sysctl launch -q d12 new -c limits.memory=300MiB
+check "a modern one beside it" sysctl launch -q d12 new -c limits.memory=150MiB -c limits.processes=100
 check "a privileged one" old priv -c security.privileged=true
 works priv
 check "boots" booted new
@@ -80,7 +92,7 @@ check "start" sysctl start web1
 check "boots" booted web1
 kill -9 $(cat /sys/fs/cgroup/sysctl/*/monitor/cgroup.procs) # of the modern one too
 check "start after the monitor was killed" sh -c 'sysctl stop --force web1; sysctl start web1'
-works web1
+lives web1
 for after in 0.2 0.4 0.6 0.8 1 1.3 1.6 2; do
     sysctl stop --force web1
     timeout -s KILL $after sysctl start web1
@@ -95,12 +107,12 @@ check "nothing left in the hierarchy" within 30 no_hierarchy
 mkdir /sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd,xattr cgroup /sys/fs/cgroup/systemd
 check "launch" old web1
-works web1
-check "a modern one" sysctl launch -q d12 new -c limits.memory=300MiB
+lives web1
+check "a modern one" sysctl launch -q d12 new -c limits.memory=150MiB -c limits.processes=100
 check "boots" booted new
 same "it has cgroup2" cgroup2 "$(guest new 'stat -fc %T /sys/fs/cgroup | sed s/fs$//')"
-check "its memory bites" sh -c "! sysctl exec new -- sh -c 'head -c 500M /dev/zero | tail -c 400M >/dev/null'"
-check "it has no device" sh -c "! sysctl exec new -- sh -c 'mknod /tmp/vda b 254 0 && head -c1 /tmp/vda'"
+bites new
+filters new
 umount /sys/fs/cgroup/systemd
 check "stop" timeout 60 sysctl stop new
 check "start while it is not mounted" sysctl start new
@@ -111,7 +123,8 @@ for name in web1 new; do
     sysctl exec $name -- systemctl reboot
     check "reboot of $name while it is mounted again" within 120 sysctl exec $name -- test ! -e /run/before
     check "boots" booted $name
-    check "its memory bites" sh -c "! sysctl exec $name -- sh -c 'head -c 500M /dev/zero | tail -c 400M >/dev/null'"
+    bites $name
+    filters $name
 done
 check "delete" sysctl delete --force web1 new
 check "nothing left" clean 30
