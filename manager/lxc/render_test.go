@@ -41,6 +41,7 @@ func TestRenderGolden(t *testing.T) {
 		{"physical", sysctl.Boot{Instance: 10, Name: "router", Hostname: "router", NICs: []sysctl.BootNIC{{
 			Type: "phys", Link: "enp3s0", Card: sysctl.Card{Name: "enp3s0", Index: 3, MAC: "00:16:3e:00:00:04", MTU: 1500}, Name: "wan0", MTU: 1400,
 		}}}, Host{Cgroup2: true}},
+		{"cgroup2", sysctl.Boot{Instance: 7, Name: "new", Hostname: "new", Compat: sysctl.Compat{Cgroups: sysctl.CgroupsV2}}, Host{}},
 		{"no-network", sysctl.Boot{Instance: 9, Name: "n", Hostname: "n"}, Host{}},
 	} {
 		var b strings.Builder

@@ -16,7 +16,8 @@ bites() {
     check "$1: memory bites" sh -c "! sysctl exec $1 -- sh -c 'head -c 250M /dev/zero | tail -c 200M >/dev/null'"
     like "$1: processes bite" 'fork' "$(guest "$1" 'trap "kill 0" EXIT; i=0; while [ $i -lt 120 ]; do sleep 300 & i=$((i+1)); done' 2>&1)"
 }
-filters() { check "$1: no device" sh -c "! sysctl exec $1 -- sh -c 'rm -f /tmp/vda; mknod /tmp/vda b 254 0 && head -c1 /tmp/vda'"; }
+# The kernel's log: root in a privileged guest would read it, but for the filter.
+filters() { like "$1: no device" 'Operation not permitted' "$(guest "$1" 'rm -f /root/kmsg; mknod /root/kmsg c 1 11; head -c 1 /root/kmsg' 2>&1)"; }
 
 # lives NAME: a guest of that kind has booted, in its place, with its limits.
 lives() {
@@ -108,7 +109,7 @@ mkdir /sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd,xattr cgroup /sys/fs/cgroup/systemd
 check "launch" old web1
 lives web1
-check "a modern one" sysctl launch -q d12 new -c limits.memory=150MiB -c limits.processes=100
+check "a modern one" sysctl launch -q d12 new -c security.privileged=true -c limits.memory=150MiB -c limits.processes=100
 check "boots" booted new
 same "it has cgroup2" cgroup2 "$(guest new 'stat -fc %T /sys/fs/cgroup | sed s/fs$//')"
 bites new
