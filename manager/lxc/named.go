@@ -16,7 +16,7 @@ import (
 // named is the cgroup v1 hierarchy name=systemd of a host that has cgroup v2 alone, mounted nowhere: whoever needs it opens a
 // mount of its own, which is gone with the descriptor. The kernel keeps the hierarchy as long as it has a child
 // (cgroup_kill_sb, kernel/cgroup/cgroup-v1.c). It has no controllers, so it takes nothing away from cgroup v2. See
-// doc/adr/0007-named-hierarchy.md.
+// doc/adr/0010-named-hierarchy.md.
 type named struct{ mount *os.File }
 
 // openNamed makes the hierarchy, where it is not there, and opens it. EBUSY: it has no child any more and is being taken apart.
