@@ -166,7 +166,7 @@ func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 	if r.alive, err = openPipe(root, holdName); err != nil {
 		return sysctl.Wrap(err, "pipe")
 	}
-	_, err = r.m.Runtime.Start(ctx, b, root, nil)
+	_, err = r.m.Runtime.Start(ctx, b, root, nil, nil)
 	return err
 }
 

@@ -280,7 +280,11 @@ func (mk *making) steps() []step {
 				return err
 			}
 			defer t.Close()
-			return m.writeGuest(ctx, t, &mk.inst, mk.spec)
+			write, err := m.guestFiles(ctx, t, &mk.inst, mk.spec)
+			if err != nil {
+				return err
+			}
+			return write()
 		}})
 	}
 	return append(steps, step{name: "ready", do: func(ctx context.Context) error {

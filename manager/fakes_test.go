@@ -138,7 +138,12 @@ func (w *world) left() string {
 
 type fakeRuntime struct{ *world }
 
-func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error) {
+func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File, meanwhile func() error) (sysctl.State, error) {
+	if meanwhile != nil {
+		if err := meanwhile(); err != nil {
+			return sysctl.State{}, err
+		}
+	}
 	err := f.hit("runtime start", func() error {
 		f.logs[b.Instance] = true
 		f.booted = b

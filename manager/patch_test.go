@@ -168,5 +168,7 @@ func TestPatchFaultAtEveryStep(t *testing.T) {
 		_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Config: forced})
 		return err
 	}
-	everyFault(t, setup, func(_ *testing.T, h house, ctx context.Context) error { return h.Start(ctx, "web1", manager.StartOptions{}) }, check)
+	everyFault(t, setup, func(_ *testing.T, h house, ctx context.Context) error {
+		return h.Start(ctx, "web1", manager.StartOptions{})
+	}, check)
 }

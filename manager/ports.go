@@ -16,7 +16,7 @@ import (
 
 // Runtime is manager/lxc.
 type Runtime interface {
-	Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error)
+	Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File, meanwhile func() error) (sysctl.State, error)
 	State(id int64) sysctl.State
 	Usage(id int64) sysctl.Usage
 	Signal(id int64, sig syscall.Signal) error

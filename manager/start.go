@@ -77,7 +77,7 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 // The root is mounted once: an overlay that goes away writes its whole disk's data first, everybody's.
 func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec, p sysctl.Progress) []step {
 	var root *os.File
-	var synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
+	var write, synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
 	steps := []step{{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }}}
 	if mayPatch(host, *inst, *spec) {
 		steps = append(steps, step{name: "change programs", do: func(ctx context.Context) error { return m.patch(ctx, host, inst, *spec, p) }})
@@ -94,14 +94,15 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 				}
 				return nil
 			}},
-		step{name: "write guest files", do: func(ctx context.Context) error {
+		step{name: "look at the guest", do: func(ctx context.Context) (err error) {
 			var t sysctl.Tree
 			t, synced = m.Storage.RootTree(root, inst.IDMap, !inst.Ready)
-			return m.writeGuest(ctx, t, inst, *spec)
+			write, err = m.guestFiles(ctx, t, inst, *spec)
+			return err
 		}},
 		step{name: "boot",
 			do: func(ctx context.Context) error {
-				if err := m.boot(ctx, host, root, *inst, *spec); err != nil {
+				if err := m.boot(ctx, host, root, *inst, *spec, write); err != nil {
 					return err
 				}
 				root.Close() // the instance's own mount namespace has it
@@ -130,32 +131,36 @@ func (m *Manager) bringUp(ctx context.Context, inst sysctl.Instance) error {
 	return nil
 }
 
-// writeGuest writes identity and network into the guest's own files, and makes the mount points of its
-// disks. The guest is what its files say now: inst is told where that has changed. A guest that nobody knows is
-// left as it is but for the mount points; boot then lets the runtime set its addresses.
-func (m *Manager) writeGuest(ctx context.Context, t sysctl.Tree, inst *sysctl.Instance, spec sysctl.Spec) error {
+// guestFiles looks at the guest and makes the mount points of its disks. inst is told where the guest is not what it was: it is
+// what its files say now. write writes identity and network into its own files, and can do so while it is being booted. A guest
+// that nobody knows is left as it is but for the mount points; boot then lets the runtime set its addresses.
+func (m *Manager) guestFiles(ctx context.Context, t sysctl.Tree, inst *sysctl.Instance, spec sysctl.Spec) (write func() error, err error) {
 	for _, d := range spec.Disks {
 		if err := mountPoint(t, d); err != nil {
-			return sysctl.Wrap(err, "disk %s: mount point %s", d.Device, d.Path)
+			return nil, sysctl.Wrap(err, "disk %s: mount point %s", d.Device, d.Path)
 		}
 	}
+	known := *inst
 	g, err := m.current(t, inst.Guest)
 	if err != nil {
+		return nil, err
+	}
+	inst.Guest = g
+	return func() error {
+		changes, err := m.render(ctx, t, *inst, spec, nil)
+		if err == nil {
+			err = sysctl.Apply(t, changes)
+		}
+		if err != nil {
+			return sysctl.Wrap(err, "write guest files")
+		}
+		if len(changes) > 0 {
+			g.Fingerprint = m.Guests.Fingerprint(t) // what we write ourselves is no reason to look again
+		}
+		err = m.remember(ctx, &known, g)
+		inst.Guest = known.Guest
 		return err
-	}
-	now := *inst
-	now.Guest = g
-	changes, err := m.render(ctx, t, now, spec, nil)
-	if err != nil {
-		return err
-	}
-	if err := sysctl.Apply(t, changes); err != nil {
-		return err
-	}
-	if len(changes) > 0 {
-		g.Fingerprint = m.Guests.Fingerprint(t) // what we write ourselves is no reason to look again
-	}
-	return m.remember(ctx, inst, g)
+	}, nil
 }
 
 // render returns what has to change in the guest's own files. nics, where there are any, take the place of the
@@ -272,8 +277,9 @@ func gateway(want string, host netip.Addr) gatewayChoice {
 	return gatewayChoice{addr: a, asked: true}
 }
 
-// boot hands the root and the disks to the runtime.
-func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, inst sysctl.Instance, spec sysctl.Spec) error {
+// boot hands the root and the disks to the runtime, which has the guest's files written meanwhile; with disks it is done
+// before, as they would lie over what is to be written.
+func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, inst sysctl.Instance, spec sysctl.Spec, write func() error) error {
 	b, err := m.bootOf(ctx, inst, spec)
 	if err != nil {
 		return err
@@ -283,6 +289,12 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 		return err
 	}
 	b.Compat, b.Measures = v.Effect, v.Measures
+	if len(spec.Disks) > 0 {
+		if err := write(); err != nil {
+			return err
+		}
+		write = nil
+	}
 	var disks []*os.File
 	for _, d := range spec.Disks {
 		f, err := m.Storage.OpenDisk(ctx, d, inst.IDMap)
@@ -295,7 +307,7 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 		defer f.Close()
 		disks, b.Disks = append(disks, f), append(b.Disks, d.Path)
 	}
-	_, err = m.Runtime.Start(ctx, b, root, disks)
+	_, err = m.Runtime.Start(ctx, b, root, disks, write)
 	return err
 }
 

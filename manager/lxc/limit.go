@@ -83,13 +83,11 @@ func (rt *Runtime) limits(b sysctl.Boot) []setting {
 	return found
 }
 
-// limitHook is the start-host command line: liblxc gives a guest that reboots cgroups with the limits that it was
-// started with; this sets those that Limit has recorded, before the guest's init runs. liblxc hands it to a shell, with
-// "exec" before it and arguments behind (run_script_argv). The one gets a redirection, the others are the colon's:
-// a second shell would take as long again, of every start. With the shell's own means: there is no PATH.
-func limitHook(record string) string {
+// setLimits is the part of the start-host hook for limits: liblxc gives a guest that reboots cgroups with the limits that it
+// was started with; this sets those that Limit has recorded.
+func setLimits(record string) string {
 	record = quote(record)
-	return `</dev/null; [ ! -e ` + record + ` ] || while read -r file value; do echo "$value" >"$file"; done <` + record + `; :`
+	return `[ ! -e ` + record + ` ] || while read -r file value; do echo "$value" >"$file"; done <` + record
 }
 
 // setCpuset gives a cpuset cgroup v1 and all below it the same CPUs. A child must always be a subset of its

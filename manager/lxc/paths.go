@@ -43,6 +43,9 @@ func (p Paths) Cards(id int64) string { return filepath.Join(p.Dir(id), "cards.j
 // Limits holds the limits that were changed since the start: lines of a cgroup's file and its value.
 func (p Paths) Limits(id int64) string { return filepath.Join(p.Dir(id), "limits") }
 
+// Gate is there while a start writes files into the guest: its init has to wait.
+func (p Paths) Gate(id int64) string { return filepath.Join(p.Dir(id), "gate") }
+
 // Log is liblxc's log of the newest start.
 func (p Paths) Log(id int64) string {
 	return filepath.Join(p.Run, "log", strconv.FormatInt(id, 10)+".lxc")

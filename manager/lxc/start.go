@@ -17,8 +17,11 @@ import (
 
 // Start boots an instance on root, a detached mount, with disks, detached mounts that go to b.Disks, and returns once its init runs. On failure the
 // error names the probable cause; what is left over is removed by Clear, which the caller calls.
-// A cancelled ctx ends the keeper. Holds the environment's cgroup lock shared meanwhile.
-func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File) (sysctl.State, error) {
+// A cancelled ctx ends the keeper. Holds the environment's cgroup lock shared.
+//
+// meanwhile, where it is not nil, is called while liblxc prepares, and has returned when Start does. The init runs only after
+// it has succeeded; its failure is Start's.
+func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File, meanwhile func() error) (sysctl.State, error) {
 	if err := rt.prepare(b.Instance); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run directory")
 	}
@@ -30,7 +33,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 		return sysctl.State{}, err
 	}
 	defer unlock()
-	pid, err := rt.boot(ctx, b, root, disks)
+	pid, err := rt.bootAfter(ctx, meanwhile, b, root, disks)
 	if err != nil {
 		return sysctl.State{}, err
 	}
@@ -47,6 +50,39 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 		return sysctl.State{}, sysctl.Wrap(err, "run file")
 	}
 	return sysctl.State{Status: sysctl.Running, Init: init, Monitor: mon, RunID: b.RunID, Started: r.Started}, nil
+}
+
+// bootAfter boots, and holds the init back until meanwhile has succeeded.
+func (rt *Runtime) bootAfter(ctx context.Context, meanwhile func() error, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
+	if meanwhile == nil {
+		return rt.boot(ctx, b, root, disks)
+	}
+	g, err := rt.shutGate(b.Instance)
+	if err != nil {
+		return 0, sysctl.Wrap(err, "gate")
+	}
+	defer g.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		err := meanwhile()
+		if err == nil {
+			err = g.open()
+		}
+		if err != nil {
+			cancel()
+		}
+		done <- err
+	}()
+	pid, err := rt.boot(ctx, b, root, disks)
+	if failed := <-done; failed != nil {
+		return 0, failed // why it was cancelled
+	}
+	if err != nil {
+		return 0, err
+	}
+	return pid, g.remove()
 }
 
 // boot hands everything to a keeper and returns the init's pid.
