@@ -49,7 +49,11 @@ func (m *Manager) checkGuest(ctx context.Context, o DetectOptions) (Checked, err
 	}
 	switch _, there := os.Stat(o.Path); {
 	case strings.Contains(o.Path, "/"):
-		return m.checkTree(ctx, o)
+		c, err := m.checkTree(ctx, o)
+		if sysctl.KindOf(err) == sysctl.NotFound {
+			err = sysctl.E(sysctl.NotFound, "no image or template is called so, and there is %w", err)
+		}
+		return c, err
 	case there == nil:
 		return c, sysctl.E(sysctl.NotFound, "no instance, image or template is called so; a path has a slash").WithHint("sysctl check ./%s", o.Path)
 	}

@@ -57,10 +57,15 @@ func TestCheckGuest(t *testing.T) {
 	check("./debian12", "tree", "files", "cgroup-named")
 	check("some/tree", "tree", "files", "cgroup-named")
 	check(absolute, "tree", "files", "cgroup-named")
-	for name, hint := range map[string]string{"tree": "sysctl check ./tree", "nothing": "sysctl template list", "no/thing": "", "./nothing": ""} {
+	for name, want := range map[string][2]string{
+		"tree":      {"no instance, image or template is called so; a path has a slash", "sysctl check ./tree"},
+		"nothing":   {`no instance or image is called so: no template is called "nothing"`, "sysctl template list"},
+		"no/thing":  {"no image or template is called so, and there is no such file or directory", ""},
+		"./nothing": {"no such file or directory", ""},
+	} {
 		_, err := h.CheckGuest(ctx, manager.DetectOptions{Path: name})
 		kind(t, err, sysctl.NotFound)
-		if sysctl.HintOf(err) != hint || !strings.HasPrefix(err.Error(), "check "+name+": ") {
+		if err.Error() != "check "+name+": "+want[0] || sysctl.HintOf(err) != want[1] {
 			t.Errorf("%s: %v, hint %q", name, err, sysctl.HintOf(err))
 		}
 	}
@@ -89,6 +94,13 @@ func TestCheckGuest(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("debian12", "image", "image", "?cgroup-named")
+
+	h.w.os, h.w.print = old(), "again"
+	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "debian12", Config: map[string]string{"compat.cgroup-named": "on"}}); err != nil {
+		t.Fatal(err)
+	}
+	check("debian12", "instance", "files", "cgroup-named")
+	check("debian/12", "image", "image", "?cgroup-named")
 }
 
 func TestCheckTemplates(t *testing.T) {

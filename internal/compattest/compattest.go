@@ -34,12 +34,8 @@ func Host(layout sysctl.CgroupLayout, v sysctl.VsyscallState) sysctl.Host {
 // Guests are the guests of the built-in recipes on x86-64, of those that have it for i386 too, and some that no recipe makes.
 func Guests(t testing.TB) []sysctl.Guest {
 	t.Helper()
-	c, err := templates.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all []sysctl.Guest
-	for _, tm := range c.List() {
+	for _, tm := range Templates(t) {
 		for _, arch := range tm.Arch {
 			g := tm.Guest
 			switch g.Arch = arch; arch {
@@ -169,6 +165,22 @@ func varied(h sysctl.Host) []sysctl.Host {
 		out = append(out, v)
 	}
 	return out
+}
+
+// Templates are the built-in recipes with what they know of their guests on x86-64.
+func Templates(t testing.TB) []sysctl.Template {
+	t.Helper()
+	c, err := templates.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := c.List()
+	for i := range all {
+		if slices.Contains(all[i].Arch, "amd64") {
+			all[i].Guest.Arch, all[i].Guest.Bits = "amd64", 64
+		}
+	}
+	return all
 }
 
 // Words says what is particular about an example, for people.

@@ -9,6 +9,12 @@ like "AppArmor" 'AppArmor +ok +on' "$said"
 same "nothing fatal" "" "$(echo "$said" | grep -i ' fatal ')"
 echo "$said" | grep -i ' warning ' | sed 's/^/     /'
 
+like "vsyscall" 'vsyscall page +ok +none' "$said"
+like "named hierarchy" 'named cgroup v1 hierarchy +ok +can be made' "$said"
+same "a verdict for every template" "$(sysctl template list -q | wc -l)" "$(sysctl check --all --format json | grep -c '^    "boots":')"
+like "CentOS 7" 'boots with measures: .*cgroup-named' "$(sysctl check centos7)"
+like "CentOS 6" 'boots with measures: .*vsyscall' "$(sysctl check centos6)"
+
 check "import" sysctl image import guest.tar --alias d12 -q
 check "launch" sysctl launch -q d12 web1
 check "boots to running" booted web1
