@@ -7,6 +7,7 @@ type Host struct {
 	Major        int           `json:"-"`
 	Minor        int           `json:"-"`
 	Arch         string        `json:"architecture"` // as Guest.Arch
+	Emulated     string        `json:"emulated"`     // architectures whose programs an emulator runs, as Guest.Arch, separated by spaces
 	Cgroups      CgroupLayout  `json:"cgroups"`
 	Named        string        `json:"named_hierarchy_refused,omitempty"` // why no cgroup v1 hierarchy name=systemd can be made or used; "": it can
 	Unified      bool          `json:"cgroup2"`                           // a cgroup2 mount is there that liblxc uses

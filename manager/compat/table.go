@@ -32,7 +32,11 @@ func table() []measure {
 }
 
 // refusals are the reasons not to boot that have nothing to do with a measure.
-func refusals() []remark { return []remark{} }
+func refusals() []remark {
+	return []remark{
+		foreign(),
+	}
+}
 
 // notes are what a guest has to live with here.
 func notes() []remark {

@@ -27,6 +27,7 @@ func (rt *Runtime) Host(ctx context.Context) (sysctl.Host, error) {
 	h.Named = refusesNamed()
 	h.LoginUID = loginUID()
 	h.SELinuxFS = filesystem("selinuxfs")
+	h.Emulated = emulated(binfmtDir)
 	t, err := rt.tried(ctx)
 	h.Vsyscall, h.IA32 = t.Vsyscall, t.IA32
 	return h, err
@@ -123,6 +124,12 @@ func machine(m string) string {
 		return "amd64"
 	case "aarch64":
 		return "arm64"
+	case "i386", "i486", "i586", "i686":
+		return "i386"
+	case "armv7l", "armv8l":
+		return "armhf"
+	case "ppc64le":
+		return "ppc64el"
 	}
 	return m
 }
