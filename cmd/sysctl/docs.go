@@ -105,7 +105,8 @@ the chain of causes. Nothing else looks at an error's text: what it is, is its k
   in the order of the command line.
 - exec and shell exit with the status of the command in the instance, or 128+N where signal N ended it. 125
   may therefore be either; our own failure prints a line that begins with "sysctl: ".
-- check exits with 8 where instances cannot run, and with 0 where there are only warnings.
+- check exits with 8 where instances cannot run, or where a guest that it was asked for cannot boot, and with 0 where there are
+  only warnings, notes and measures.
 - The first SIGINT, SIGTERM or SIGHUP cancels what is being done and undoes it; the second ends the process at
   once, unless it comes within half a second and so is an echo of the first. Both lead to 130.
 - What is handed on to the system's own sysctl has that one's statuses. Where there is none, the status is 8, or
