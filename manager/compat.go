@@ -24,6 +24,25 @@ func (m *Manager) fits(ctx context.Context, g sysctl.Guest, spec sysctl.Spec, no
 	return h, err
 }
 
+// fitsInstance is fits for an instance, whose lock is held. A guest that does not fit is looked at again: its files may have been
+// changed since it was found out what it is, for this very reason.
+func (m *Manager) fitsInstance(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec, note func(string)) (sysctl.Host, error) {
+	h, err := m.fits(ctx, inst.Guest, spec, note)
+	if sysctl.KindOf(err) != sysctl.Unsupported {
+		return h, err
+	}
+	t, opened := m.openInstance(ctx, inst)
+	if opened != nil {
+		return h, err
+	}
+	defer t.Close()
+	now, looked := m.current(t, inst.Guest)
+	if looked != nil {
+		return h, err
+	}
+	return m.fits(ctx, now, spec, note)
+}
+
 // measures is what a start does differently for a guest, or the reason why it cannot boot.
 func measures(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) (sysctl.Verdict, error) {
 	v := compat.Judge(h, g, spec.Compat)

@@ -110,6 +110,11 @@ func (w *world) hit(name string, do func() error) error {
 	return do()
 }
 
+// changed is what was called after the first calls, without looking.
+func (w *world) changed(calls int) []string {
+	return slices.DeleteFunc(slices.Clone(w.calls[calls:]), func(c string) bool { return c == "open tree" })
+}
+
 // left describes what is on the machine beyond bridges and layers of images, which are shared and stay.
 func (w *world) left() string {
 	w.mu.Lock()

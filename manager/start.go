@@ -42,7 +42,7 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 	if err != nil {
 		return err
 	}
-	host, err := m.fits(ctx, inst.Guest, spec, o.Note)
+	host, err := m.fitsInstance(ctx, inst, spec, o.Note)
 	if err != nil {
 		return err
 	}

@@ -41,19 +41,32 @@ func (m *Manager) stop(ctx context.Context, inst sysctl.Instance, o StopOptions)
 	return m.Runtime.Clear(context.WithoutCancel(ctx), inst.ID)
 }
 
-// Restart stops an instance where it runs, and starts it again, all under one lock.
+// Restart stops an instance where it runs, and starts it again, all under one lock. One that would not boot again is not
+// stopped: Unsupported.
 func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error {
 	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
 	defer unlock()
 	if err == nil {
 		if s := m.Runtime.State(inst.ID).Status; s != sysctl.Stopped {
-			err = m.stop(ctx, inst, o)
+			err = m.stopToStart(ctx, inst, o)
 		}
 	}
 	if err == nil {
 		err = m.start(ctx, inst, StartOptions{Progress: o.Progress, Note: o.Note})
 	}
 	return sysctl.Wrap(err, "restart %s", name)
+}
+
+// stopToStart stops an instance that will boot again.
+func (m *Manager) stopToStart(ctx context.Context, inst sysctl.Instance, o StopOptions) error {
+	spec, err := m.spec(ctx, inst)
+	if err != nil {
+		return err
+	}
+	if _, err := m.fitsInstance(ctx, inst, spec, nil); err != nil {
+		return err
+	}
+	return m.stop(ctx, inst, o)
 }
 
 // Freeze stops every process of a running instance until Unfreeze. Idempotent.

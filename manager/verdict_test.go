@@ -203,4 +203,26 @@ func TestInfoTellsMeasures(t *testing.T) {
 	has("!cgroup-named")
 }
 
+// A restart of what would not start again stops nothing, and a guest that was mended while it did not run starts.
+func TestGuestIsLookedAtAgain(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.w.host, h.w.os = sysctl.Host{Arch: "amd64", Cgroups: sysctl.CgroupV2, Unified: true}, old()
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Start: true})
+	kind(t, err, "")
+	h.w.host.Named = "it was forbidden"
+	calls := len(h.w.calls)
+	kind(t, h.Restart(ctx, "web1", manager.StopOptions{}), sysctl.Unsupported)
+	if did := h.w.changed(calls); len(did) > 0 || h.w.running[1] == nil {
+		t.Errorf("a refused restart did %v", did)
+	}
+	kind(t, h.Stop(ctx, "web1", manager.StopOptions{}), "")
+	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), sysctl.Unsupported)
+	h.w.os.InitVersion, h.w.print = "252", "changed"
+	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), "")
+	if len(h.w.booted.Measures) > 0 {
+		t.Errorf("booted with %v", h.w.booted.Measures)
+	}
+}
+
 func ptr(s string) *string { return &s }
