@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/sysctl-os/sysctl"
@@ -35,6 +36,9 @@ func TestEveryRefusal(t *testing.T) {
 		}
 		_, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Config: config})
 		kind(t, err, sysctl.Unsupported)
+		if !strings.HasSuffix(err.Error(), e.Remark.Why) || sysctl.HintOf(err) != e.Remark.Way {
+			t.Errorf("%v (%s); want %s (%s)", err, sysctl.HintOf(err), e.Remark.Why, e.Remark.Way)
+		}
 		if left := h.w.left(); left != "" || len(h.names(t)) != 0 || len(h.w.calls) != 0 {
 			t.Errorf("%s: left %q, %v, did %v", e.Remark.ID, left, h.names(t), h.w.calls)
 		}

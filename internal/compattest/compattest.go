@@ -81,7 +81,9 @@ func Examples(t testing.TB) []Example {
 						}
 					}
 				}
-				add(true, v.Refusals)
+				if len(v.Refusals) == 1 { // a start says the first
+					add(true, v.Refusals)
+				}
 				add(false, v.Notes)
 			}
 		}
