@@ -38,6 +38,8 @@ type Guest struct {
 	InitVersion string   `json:"init_version"` // "252"
 	Libc        string   `json:"libc"`         // glibc, musl, uclibc
 	LibcVersion string   `json:"libc_version"` // "2.36"
+	Kernel      string   `json:"kernel"`       // the oldest its C library runs on: "3.2.0"
+	Iptables    string   `json:"iptables"`     // which tables its iptables speaks to: "legacy", "nft", "": it has none
 	Renderer    string   `json:"renderer"`     // ifupdown, networkd, …: whose files configure its network
 	Dialect     string   `json:"dialect"`      // of the renderer
 	Packages    string   `json:"packages"`     // dpkg, rpm, apk, pacman

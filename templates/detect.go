@@ -28,6 +28,7 @@ func Detect(t sysctl.Tree) (sysctl.Guest, error) {
 	d.init()
 	d.machine()
 	d.libc()
+	d.iptables()
 	return d.g, sysctl.Wrap(d.err, "detect the OS")
 }
 

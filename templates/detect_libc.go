@@ -53,6 +53,7 @@ func (d *detector) glibc(dir string) string {
 			continue
 		}
 		if kernel := kernelNote(d.head(at, 64<<10)); kernel != "" {
+			d.g.Kernel = kernel
 			d.saw("%s: needs Linux %s or later", at, kernel)
 		}
 		// libc-2.5.so, as it was named up to 2.33.
