@@ -3,20 +3,21 @@ package sysctl
 // Host is what matters to guests of the machine they run on. Every field is found out by trying or by asking the
 // kernel, never told from a distribution's name. The zero value is a machine that lacks everything.
 type Host struct {
-	Release      string        `json:"kernel"` // uname -r
-	Major        int           `json:"-"`
-	Minor        int           `json:"-"`
-	Arch         string        `json:"architecture"` // as Guest.Arch
-	Emulated     string        `json:"emulated"`     // architectures whose programs an emulator runs, as Guest.Arch, separated by spaces
-	Cgroups      CgroupLayout  `json:"cgroups"`
-	Named        string        `json:"named_hierarchy_refused,omitempty"` // why no cgroup v1 hierarchy name=systemd can be made or used; "": it can
-	Unified      bool          `json:"cgroup2"`                           // a cgroup2 mount is there that liblxc uses
-	Vsyscall     VsyscallState `json:"vsyscall"`
-	IA32         bool          `json:"ia32"`            // programs for i386 run
-	LoginUID     bool          `json:"login_uid"`       // set for this process, so that a guest's pam_loginuid cannot set its own
-	SELinuxFS    bool          `json:"selinuxfs"`       // /proc/filesystems has it
-	Lxcfs        string        `json:"lxcfs"`           // where lxcfs is mounted, "" where it does not run
-	LegacyTables bool          `json:"legacy_iptables"` // the kernel has, or can load, the tables of iptables before nft
+	Release        string        `json:"kernel"` // uname -r
+	Major          int           `json:"-"`
+	Minor          int           `json:"-"`
+	Arch           string        `json:"architecture"` // as Guest.Arch
+	Emulated       string        `json:"emulated"`     // architectures whose programs an emulator runs, as Guest.Arch, separated by spaces
+	Cgroups        CgroupLayout  `json:"cgroups"`
+	Named          string        `json:"named_hierarchy_refused,omitempty"` // why no cgroup v1 hierarchy name=systemd can be made or used; "": it can
+	Unified        bool          `json:"cgroup2"`                           // a cgroup2 mount is there that liblxc uses
+	Vsyscall       VsyscallState `json:"vsyscall"`
+	IA32           bool          `json:"ia32"`                     // programs for i386 run
+	LoginUID       bool          `json:"login_uid"`                // set for this process, so that a guest's pam_loginuid cannot set its own
+	SELinuxFS      bool          `json:"selinuxfs"`                // /proc/filesystems has it
+	Lxcfs          string        `json:"lxcfs"`                    // where lxcfs is mounted, "" where it does not run
+	LegacyTables   bool          `json:"legacy_iptables"`          // the kernel has, or can load, the tables of iptables before nft
+	LegacyUnloaded bool          `json:"legacy_iptables_unloaded"` // it has not loaded them yet
 }
 
 // CgroupLayout is how the host's /sys/fs/cgroup is made.
@@ -45,6 +46,17 @@ type Compat struct {
 	Cgroups  CgroupView // what the guest finds at /sys/fs/cgroup
 	Vsyscall bool       // its files that call the vsyscall page are replaced by ones that do not
 	UNAME26  bool       // uname(2) says 2.6 (personality(2))
+
+	Cmdline        bool   // /proc/cmdline is not the host's
+	Filesystems    bool   // /proc/filesystems is the host's without selinuxfs
+	SharedMemory   bool   // a tmpfs is on /dev/shm before init runs
+	Files          uint64 // how many files a process may open at most (RLIMIT_NOFILE, hard); 0: as the host's
+	LoginUID       bool   // the audit login id is taken away, so that the guest can set its own
+	Lxcfs          bool   // files of lxcfs are mounted over those of /proc
+	LegacyTables   bool   // the host's kernel has the tables of iptables before nft
+	CopyRPM        bool   // the rpm database is copied out of the layers
+	Modules        bool   // there is an empty list of modules for the host's kernel
+	PrivateDevices Choice // On: systemd's units are not to have a /dev of their own; Off: what On wrote is removed; else nothing is done
 }
 
 // CgroupView is what a guest finds at /sys/fs/cgroup.
@@ -94,5 +106,8 @@ type Remark struct {
 
 // Measures are the names of all measures, in the order of the table in manager/compat.
 func Measures() []string {
-	return []string{"cgroup-named", "cgroup2", "vsyscall", "uname26"}
+	return []string{
+		"cgroup-named", "cgroup2", "vsyscall", "uname26",
+		"cmdline", "filesystems", "dev-shm", "nofile", "loginuid", "lxcfs", "iptables", "rpmdb", "private-devices", "modules",
+	}
 }

@@ -73,3 +73,35 @@ func tellings(v sysctl.Verdict) []string {
 	}
 	return lines
 }
+
+// carry does what the measures of a start want done to the guest's own files.
+func (m *Manager) carry(host sysctl.Host, t sysctl.Tree, inst sysctl.Instance, spec sysctl.Spec) error {
+	v, err := measures(host, inst.Guest, spec)
+	if err != nil {
+		return err
+	}
+	c := v.Effect
+	if spec.Privileged && spec.Compat["private-devices"] != sysctl.On && c.PrivateDevices == sysctl.On {
+		c.PrivateDevices = "" // it may make device nodes
+	}
+	changes, copyUp, err := m.Guests.Carry(t, inst.Guest, c, host.Release)
+	if err != nil {
+		return err
+	}
+	if err := sysctl.Apply(t, changes); err != nil {
+		return err
+	}
+	if up, ok := t.(copier); ok {
+		for _, dir := range copyUp {
+			if err := up.CopyUp(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copier is a tree of layers with an upper on top.
+type copier interface {
+	CopyUp(dir string) error
+}

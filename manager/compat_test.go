@@ -33,3 +33,28 @@ func TestStartMeasures(t *testing.T) {
 		t.Errorf("booted with %q", got)
 	}
 }
+
+// What a measure wants in the guest's own files is written, for the host's kernel, and not where it is switched off or the
+// guest may do by itself what it does for it.
+func TestMeasuresInTheGuestsFiles(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config map[string]string
+		want   bool
+	}{
+		{"forced", map[string]string{"compat.private-devices": "on"}, true},
+		{"not needed", nil, false},
+		{"switched off", map[string]string{"compat.private-devices": "off"}, false},
+		{"privileged and forced", map[string]string{"compat.private-devices": "on", "security.privileged": "true"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			h.w.host = sysctl.Host{Cgroups: sysctl.CgroupV2, Release: "6.1.0"}
+			_, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Config: c.config})
+			kind(t, err, "")
+			if got, _ := h.w.root.ReadFile("/drop-in"); (string(got) == "6.1.0") != c.want {
+				t.Errorf("written: %q", got)
+			}
+		})
+	}
+}

@@ -61,6 +61,7 @@ type world struct {
 	built         *treetest.Tree    // the newest that was committed
 	parts         []string          // keys of the layers that a source gives; none: its tree is plain
 	filled        []string          // keys of those that were asked for
+	root          *treetest.Tree    // of the newest start
 
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
@@ -406,7 +407,9 @@ func passwd() fakeTree {
 }
 
 func (f fakeStorage) RootTree(*os.File, sysctl.IDMap, bool) (sysctl.Tree, func() error) {
-	return passwd(), func() error { return f.hit("sync files", func() error { return nil }) }
+	t := passwd()
+	f.root = t.Tree
+	return t, func() error { return f.hit("sync files", func() error { return nil }) }
 }
 func (f fakeStorage) OpenTree(context.Context, int64, []string) (manager.OpenedTree, error) {
 	return passwd(), f.hit("open tree", func() error { return nil })
@@ -539,6 +542,13 @@ func (f fakeGuests) Prepare(_ sysctl.Tree, _ sysctl.Guest, skip []string) ([]sys
 }
 func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
 	return []sysctl.Change{{Path: "/etc/hostname", Data: []byte(n.Hostname + "\n")}}, f.hit("render", func() error { f.network = n; return nil })
+}
+
+func (f fakeGuests) Carry(_ sysctl.Tree, _ sysctl.Guest, c sysctl.Compat, kernel string) ([]sysctl.Change, []string, error) {
+	if c.PrivateDevices == sysctl.On {
+		return []sysctl.Change{{Path: "/drop-in", Data: []byte(kernel)}}, nil, nil
+	}
+	return nil, nil, nil
 }
 
 type fakeCatalogue struct{ *world }

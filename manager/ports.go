@@ -109,6 +109,7 @@ type Guests interface {
 	Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error)
 	Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error)
 	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)
+	Carry(t sysctl.Tree, g sysctl.Guest, c sysctl.Compat, kernel string) (changes []sysctl.Change, copyUp []string, err error)
 }
 
 // Templates is the catalogue and the ways to make a tree, of the room templates.

@@ -97,8 +97,10 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 		step{name: "look at the guest", do: func(ctx context.Context) (err error) {
 			var t sysctl.Tree
 			t, synced = m.Storage.RootTree(root, inst.IDMap, !inst.Ready)
-			write, err = m.guestFiles(ctx, t, inst, *spec)
-			return err
+			if write, err = m.guestFiles(ctx, t, inst, *spec); err != nil {
+				return err
+			}
+			return m.carry(host, t, *inst, *spec)
 		}},
 		step{name: "boot",
 			do: func(ctx context.Context) error {

@@ -19,7 +19,9 @@ func old() sysctl.Guest {
 func ids(v sysctl.Verdict) string {
 	var s []string
 	for _, m := range v.Measures {
-		s = append(s, m.ID)
+		if m.ID != "nofile" && m.ID != "private-devices" { // which every guest of that age has
+			s = append(s, m.ID)
+		}
 	}
 	for _, r := range v.Refusals {
 		s = append(s, "!"+r.ID)
@@ -149,7 +151,7 @@ func TestStartTellsOfMeasures(t *testing.T) {
 	kind(t, err, "")
 	kind(t, h.Start(ctx, "web1", manager.StartOptions{Note: note}), "")
 	said("measure cgroup-named") // not of what the user asked for
-	if got := h.w.booted.Measures; len(got) != 2 || got[1].ID != "uname26" || !got[1].Forced {
+	if got := h.w.booted.Measures; len(got) < 2 || got[1].ID != "uname26" || !got[1].Forced {
 		t.Errorf("booted with %+v", got)
 	}
 	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web2", Start: true, Note: note, Config: map[string]string{"compat.cgroup-named": "off"}})

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -179,6 +180,57 @@ static void mounts(struct request *r, const char *root, int joins) {
 		attach(r->fds[i], root, next(r));
 }
 
+/* added are bits of the personality (personality(2)) that the guest's init has beside what lxc.arch names. */
+static unsigned long added;
+
+/* personality takes the place of libc's for liblxc, which calls it in the child that becomes init, with what lxc.arch names
+ * and nothing else: that would take away every bit that the child inherited. The monitor must not have the bits: it and its
+ * hooks are programs of the host. */
+int personality(unsigned long persona) {
+	if (persona != 0xffffffff) /* which only asks */
+		persona |= added;
+	return syscall(SYS_personality, persona);
+}
+
+/* put makes a file of the guest's in a directory that is a tmpfs in this mount namespace alone. */
+static void put(const char *path, const char *content) {
+	static char dir[256];
+	size_t length = strlen(content);
+
+	if (!*dir) {
+		snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
+		if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") < 0)
+			fail("files: mount %s: %s", dir, strerror(errno));
+	}
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 || fchmod(fd, 0644) < 0 || write(fd, content, length) != (ssize_t)length)
+		fail("files: write %s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/* logout takes the audit login id of whoever starts the guest away. Where the kernel has locked it, it stays. */
+static void logout(const char *none) {
+	int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	ssize_t unused = write(fd, none, strlen(none));
+	(void)unused;
+	close(fd);
+}
+
+/* own does what is asked of the keeper and not of liblxc. */
+static void own(const char *what, const char *value) {
+	if (strcmp(what, "personality") == 0)
+		added = strtoul(value, NULL, 16);
+	else if (strcmp(what, "loginuid") == 0)
+		logout(value);
+	else if (strncmp(what, "file:/", 6) == 0)
+		put(what + 5, value);
+	else
+		fail("request: unknown key keeper.%s", what);
+}
+
 static void boot(void) {
 	struct request r = {0};
 	char line[32];
@@ -197,7 +249,9 @@ static void boot(void) {
 		fail("new container: load_config");
 	while (r.text < r.end) {
 		char *key = next(&r), *value = next(&r);
-		if (!c->set_config_item(c, key, value))
+		if (strncmp(key, "keeper.", 7) == 0)
+			own(key + 7, value);
+		else if (!c->set_config_item(c, key, value))
 			fail("set %s = %s", key, value);
 	}
 	if (!c->want_close_all_fds(c, true))

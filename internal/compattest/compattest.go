@@ -57,6 +57,9 @@ func more() []sysctl.Guest {
 	return []sysctl.Guest{
 		{Name: "a system that is not known"},
 		{Name: "a Debian 12 for another machine", Family: "debian", ID: "debian", Version: "12", Arch: "arm64", Bits: 64, Init: "systemd", InitVersion: "252", Libc: "glibc", LibcVersion: "2.36", Packages: "dpkg"},
+		{Name: "a Debian 10 with its own iptables", Family: "debian", ID: "debian", Version: "10", Arch: "amd64", Bits: 64, Init: "systemd", InitVersion: "241", Libc: "glibc", LibcVersion: "2.28", Packages: "dpkg",
+			Kernel: "3.2.0", Iptables: "legacy"},
+		{Name: "a system of the future", ID: "future", Arch: "amd64", Bits: 64, Init: "systemd", InitVersion: "300", Libc: "glibc", LibcVersion: "2.60", Kernel: "7.9.0"},
 	}
 }
 

@@ -84,7 +84,7 @@ func takeInventory(mine traces) (inventory, error) {
 	}
 	for _, dir := range []string{"/run/netns", "/run/sysctl-lxc", registry, "/run/sysctl", defaultDir} {
 		filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && path != "/run/sysctl-lxc" && path != "/run/sysctl-lxc/root" && path != "/run/sysctl-lxc/mount" && path != registry {
+			if err == nil && path != "/run/sysctl-lxc" && path != "/run/sysctl-lxc/root" && path != "/run/sysctl-lxc/mount" && path != "/run/sysctl-lxc/files" && path != registry {
 				add("file", path)
 			}
 			return nil // an absent directory has no files

@@ -20,8 +20,9 @@ func generation(g sysctl.Guest) int {
 // cgroupNamed is for a systemd that knows only cgroup v1, where there is no cgroup v1.
 func cgroupNamed() measure {
 	return measure{
-		ID:  "cgroup-named",
-		who: "systemd before 230 (CentOS 7, Debian 8, Ubuntu 16.04, SLES 12, Amazon Linux 2)",
+		ID:   "cgroup-named",
+		rows: []int{1, 2, 3, 4, 5},
+		who:  "systemd before 230 (CentOS 7, Debian 8, Ubuntu 16.04, SLES 12, Amazon Linux 2)",
 		needed: func(h sysctl.Host, g sysctl.Guest) bool {
 			n := generation(g)
 			return h.Cgroups == sysctl.CgroupV2 && n > 0 && n < 230
@@ -49,8 +50,9 @@ func cgroupNamed() measure {
 // mounts for every guest. From 258 on systemd mounts cgroup2 by itself, whatever there is.
 func cgroup2() measure {
 	return measure{
-		ID:  "cgroup2",
-		who: "systemd 256 and newer (Debian 13, Fedora 41, RHEL 10)",
+		ID:   "cgroup2",
+		rows: []int{6},
+		who:  "systemd 256 and newer (Debian 13, Fedora 41, RHEL 10)",
 		needed: func(h sysctl.Host, g sysctl.Guest) bool {
 			return h.Cgroups != sysctl.CgroupV2 && generation(g) >= 256
 		},

@@ -9,6 +9,9 @@ func Judge(h sysctl.Host, g sysctl.Guest, choices map[string]sysctl.Choice) sysc
 	v := sysctl.Verdict{Measures: []sysctl.Measure{}, Refusals: []sysctl.Remark{}, Notes: []sysctl.Remark{}}
 	for _, m := range table() {
 		needed := m.needed(h, g)
+		if choices[m.ID] == sysctl.Off && m.undo != nil {
+			m.undo(&v.Effect)
+		}
 		switch choice := choices[m.ID]; {
 		case choice == sysctl.Off && needed:
 			v.Notes = append(v.Notes, sysctl.Remark{ID: m.ID, Why: m.without + " (compat." + m.ID + " is off)", Way: "sysctl config unset NAME compat." + m.ID})

@@ -22,8 +22,9 @@ func older(version string, major, minor int) bool {
 // vsyscall is for programs that call a page the host's kernel does not give them.
 func vsyscall() measure {
 	return measure{
-		ID:  "vsyscall",
-		who: "x86-64 guests with glibc 2.13 or older (CentOS 5 and 6, Debian 4 to 7, Ubuntu 8.04 and 10.04, SLES 11)",
+		ID:   "vsyscall",
+		rows: []int{7},
+		who:  "x86-64 guests with glibc 2.13 or older (CentOS 5 and 6, Debian 4 to 7, Ubuntu 8.04 and 10.04, SLES 11)",
 		needed: func(h sysctl.Host, g sysctl.Guest) bool {
 			return h.Vsyscall == sysctl.VsyscallNone && g.Arch == "amd64" && g.Libc == "glibc" && older(g.LibcVersion, 2, 14)
 		},
@@ -38,12 +39,21 @@ func vsyscall() measure {
 // uname26 is for programs that do not understand a kernel's version of today.
 func uname26() measure {
 	return measure{
-		ID:       "uname26",
-		who:      "whoever asks for it: Oracle 9i to 11g, DB2, old installers",
-		needed:   func(sysctl.Host, sysctl.Guest) bool { return false },
+		ID:     "uname26",
+		rows:   []int{9},
+		who:    "whoever asks for it: Oracle 9i to 11g, DB2, VMware's tools, installers of that time",
+		needed: func(sysctl.Host, sysctl.Guest) bool { return false },
+		// The C library itself looked at the version until 2.36 (dl_discover_osversion).
+		cannot: func(_ sysctl.Host, g sysctl.Guest) sysctl.Remark {
+			if major, _ := numbers(g.Kernel); major >= 3 && older(g.LibcVersion, 2, 36) {
+				return sysctl.Remark{Why: "the guest's own C library needs Linux " + g.Kernel + ` and would end every program with "FATAL: kernel too old" on a 2.6`,
+					Way: "sysctl config unset NAME compat.uname26, and run what needs it by setarch --uname-2.6 in the guest"}
+			}
+			return sysctl.Remark{}
+		},
 		effect:   func(c *sysctl.Compat) { c.UNAME26 = true },
 		does:     "has uname(2) say 2.6.x, as personality UNAME26 does",
 		without:  "programs that look for 2.4 or 2.6 in the kernel's version refuse to run",
-		evidence: "kernel/sys.c, override_release",
+		evidence: "kernel/sys.c, override_release; glibc before 2.36, dl_discover_osversion",
 	}
 }

@@ -5,10 +5,12 @@ import "github.com/sysctl-os/sysctl"
 // measure is a row of the table.
 type measure struct {
 	ID       string
+	rows     []int                                             // which of the known troubles it answers (elsewhere.go)
 	who      string                                            // the guests it is for, in words
 	needed   func(h sysctl.Host, g sysctl.Guest) bool          // whether this guest needs it on this host
 	cannot   func(h sysctl.Host, g sysctl.Guest) sysctl.Remark // why it cannot be taken here, and the way out; nil or no Why: it can
 	effect   func(c *sysctl.Compat)                            // what a start does differently
+	undo     func(c *sysctl.Compat)                            // what one does where it is switched off; nil: nothing
 	does     string                                            // what is done, one sentence
 	without  string                                            // what happens else, one sentence
 	evidence string                                            // where the fact is from
@@ -19,6 +21,7 @@ type measure struct {
 // not hold.
 type remark struct {
 	id       string
+	rows     []int // as measure.rows
 	who      string
 	when     func(h sysctl.Host, g sysctl.Guest) (why, way string)
 	evidence string
@@ -28,19 +31,16 @@ type remark struct {
 func table() []measure {
 	return []measure{
 		cgroupNamed(), cgroup2(), vsyscall(), uname26(),
+		cmdline(), filesystems(), sharedMemory(), openFiles(), loginUID(), lxcfs(), legacyTables(), rpmdb(), privateDevices(), modules(),
 	}
 }
 
 // refusals are the reasons not to boot that have nothing to do with a measure.
-func refusals() []remark {
-	return []remark{
-		foreign(),
-	}
-}
+func refusals() []remark { return []remark{foreign(), kernelTooOld(), noIA32()} }
 
 // notes are what a guest has to live with here.
 func notes() []remark {
 	return []remark{
-		unknownGuest(),
+		unknownGuest(), noLegacyTables(), deviceNodes(), oldSSH(), oldTLS(),
 	}
 }

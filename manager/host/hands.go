@@ -152,6 +152,10 @@ func (guests) Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sy
 	return guest.Render(t, g, n)
 }
 
+func (guests) Carry(t sysctl.Tree, g sysctl.Guest, c sysctl.Compat, kernel string) ([]sysctl.Change, []string, error) {
+	return templates.Carry(t, g, c, kernel)
+}
+
 // catalogue loads the recipes only when a verb asks for them: most verbs never do.
 type catalogue struct {
 	dirs    []string          // of the user's recipes, later ones win

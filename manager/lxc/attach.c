@@ -154,6 +154,20 @@ static void forget(struct attach *a)
 	try(a, syscall(SYS_close_range, first, ~0U, 0), "close files");
 }
 
+/* logout takes the audit login id away. Where the kernel has locked it (audit's immutable loginuid) it stays: the command
+ * runs, and only what gives its users ids of their own fails, as it would on the host. */
+static void logout(void)
+{
+	static const char none[] = "4294967295";
+	int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	ssize_t unused = write(fd, none, sizeof none - 1);
+	(void)unused;
+	close(fd);
+}
+
 /* enter is the first child: alone in a copy of the caller's memory, it enters the guest and makes there the second
  * one, a child of the caller. A process does not change its own pid namespace, only that of its children. */
 static void enter(struct attach *a)
@@ -163,6 +177,8 @@ static void enter(struct attach *a)
 	/* The guest must not trace what is the host's program until the exec, which makes it dumpable again. */
 	try(a, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable");
 	stdio(a);
+	if (a->logout)
+		logout();
 	for (size_t i = 0; i < a->ntasks; i++)
 		try(a, write(a->tasks[i], "0", 1), "join the guest's cgroup");
 	try(a, setns(a->init, a->namespaces), "enter the guest's namespaces");

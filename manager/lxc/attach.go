@@ -24,6 +24,7 @@ type entry struct {
 	init        *os.File // pidfd
 	namespaces  int
 	personality uint64
+	noLoginUID  bool       // a command in it has no audit login id
 	bounding    uint64     // capabilities
 	owner       idMap      // of the guest's users on the host
 	cgroup      string     // the guest's on cgroup v2; "" where it has none
@@ -53,7 +54,7 @@ func (e *entry) look(init sysctl.Process) error {
 	}
 	e.init = os.NewFile(uintptr(fd), "init")
 	dir := "/proc/" + strconv.Itoa(init.PID)
-	err = errors.Join(e.lookNamespaces(dir), e.lookCapabilities(dir), e.lookPersonality(dir), e.lookOwner(dir), e.lookLabel("/proc", dir))
+	err = errors.Join(e.lookNamespaces(dir), e.lookCapabilities(dir), e.lookPersonality(dir), e.lookLoginUID(dir), e.lookOwner(dir), e.lookLabel("/proc", dir))
 	if !alive(init) {
 		return errNotRunning()
 	}
@@ -90,8 +91,8 @@ func (e *entry) lookCapabilities(dir string) error {
 	return err
 }
 
-// personalities (personality(2)): which machine uname(2) tells of. The rest of the word is the guest's own choice.
-const perMask, perLinux32 = 0xff, 8
+// personalities (personality(2)): which machine and kernel uname(2) tells of. The rest of the word is the guest's own choice.
+const perMask, perLinux32, uname26 = 0xff, 8, 0x20000
 
 func (e *entry) lookPersonality(dir string) error {
 	b, err := os.ReadFile(dir + "/personality")
@@ -102,6 +103,18 @@ func (e *entry) lookPersonality(dir string) error {
 	if word&perMask == perLinux32 {
 		e.personality = perLinux32
 	}
+	e.personality |= word & uname26
+	return err
+}
+
+// lookLoginUID finds out whether the guest was started without the audit login id that we have. What is started in it then
+// has none either: a service that an administrator restarts must be able to give its users theirs.
+func (e *entry) lookLoginUID(dir string) error {
+	if !loginUID() {
+		return nil
+	}
+	b, err := os.ReadFile(dir + "/loginuid")
+	e.noLoginUID = err == nil && strings.TrimSpace(string(b)) == noLoginUID
 	return err
 }
 
@@ -173,6 +186,7 @@ func (e *entry) request(m *memory, c sysctl.Command) *C.struct_attach {
 		proc:        -1,
 		cwd:         m.str(c.Cwd),
 		personality: C.ulong(e.personality),
+		logout:      C.bool(e.noLoginUID),
 		bounding:    C.uint64_t(e.bounding),
 		groups:      (*C.gid_t)(list(m, ids(c.Groups))),
 		ngroups:     C.size_t(len(c.Groups)),

@@ -27,6 +27,7 @@ struct attach {
 	bool terminal; /* standard input becomes the controlling terminal */
 	const char *cwd;
 	unsigned long personality;
+	bool logout; /* the command has no audit login id */
 	uint64_t bounding; /* capabilities that stay in the bounding set */
 	struct sock_fprog filter;
 	const gid_t *groups;

@@ -293,6 +293,20 @@ func TestEnterPersonality(t *testing.T) {
 	}
 }
 
+// A command has of the personality what makes uname(2) lie, and nothing else.
+func TestLookPersonality(t *testing.T) {
+	for word, want := range map[string]uint64{"00000000": 0, "00020008": perLinux32 | uname26, "00020000": uname26, "0a040008": perLinux32, "00400000": 0} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "personality"), []byte(word+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var e entry
+		if err := e.lookPersonality(dir); err != nil || e.personality != want {
+			t.Errorf("%s: %x, %v, want %x", word, e.personality, err, want)
+		}
+	}
+}
+
 func TestEnterSetsLabel(t *testing.T) {
 	for _, attr := range []string{"self/attr/apparmor/exec", "self/attr/exec"} {
 		e := entryOf(t, guest(t, unix.CLONE_NEWUSER))

@@ -28,6 +28,8 @@ func (rt *Runtime) Host(ctx context.Context) (sysctl.Host, error) {
 	h.LoginUID = loginUID()
 	h.SELinuxFS = filesystem("selinuxfs")
 	h.Emulated = emulated(binfmtDir)
+	h.Lxcfs = lxcfsDir()
+	h.LegacyTables, h.LegacyUnloaded = hostTables().possible(h.Release), !hostTables().have()
 	t, err := rt.tried(ctx)
 	h.Vsyscall, h.IA32 = t.Vsyscall, t.IA32
 	return h, err
@@ -179,9 +181,12 @@ func filesystem(name string) bool {
 	return false
 }
 
+// noLoginUID is what the kernel says of a process that belongs to no login session (AUDIT_UID_UNSET).
+const noLoginUID = "4294967295"
+
 // loginUID reports whether this process belongs to a login session. A guest's processes inherit it, and may not set
 // another one (audit_set_loginuid_perm, kernel/audit.c).
 func loginUID() bool {
 	b, err := os.ReadFile("/proc/self/loginuid")
-	return err == nil && strings.TrimSpace(string(b)) != "4294967295"
+	return err == nil && strings.TrimSpace(string(b)) != noLoginUID
 }

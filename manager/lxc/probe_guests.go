@@ -66,7 +66,10 @@ func lxcfsFact(h sysctl.Host) sysctl.Fact {
 
 func tablesFact(h sysctl.Host) sysctl.Fact {
 	f := sysctl.Fact{Name: "legacy iptables", Value: "works in guests", Level: sysctl.OK}
-	if !h.LegacyTables {
+	switch {
+	case h.LegacyTables && h.LegacyUnloaded:
+		f.Value = "works in guests: modules are loaded when one needs them"
+	case !h.LegacyTables:
 		f.Value, f.Level, f.Cost = "not in this kernel", sysctl.Warning, "the iptables of guests from before nft says \"can't initialize iptables table\""
 	}
 	return f

@@ -12,13 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Item is one liblxc configuration key and value (lxc.container.conf(5)), in the order liblxc takes them.
+// Item is one liblxc configuration key and value (lxc.container.conf(5)), in the order liblxc takes them, or the keeper's
+// own (keeperKey).
 type Item struct{ Key, Value string }
 
 // Host is what rendering must know of the machine. It is probed once by Open.
 type Host struct {
 	Cgroup2  bool // cgroup v2 only: limits are lxc.cgroup2.*, else lxc.cgroup.*
 	AppArmor AppArmor
+	measured
 }
 
 // AppArmor is what can be done with the LSM here.
@@ -69,6 +71,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	r.add("lxc.autodev", "1")
 	r.security(b, h, p)
 	r.mounts(b.Compat.Cgroups)
+	r.measures(b, h.measured)
 	r.cgroup(b, h, p)
 	for i, n := range b.NICs {
 		r.nic(i, n)

@@ -42,6 +42,12 @@ func TestRenderGolden(t *testing.T) {
 			Type: "phys", Link: "enp3s0", Card: sysctl.Card{Name: "enp3s0", Index: 3, MAC: "00:16:3e:00:00:04", MTU: 1500}, Name: "wan0", MTU: 1400,
 		}}}, Host{Cgroup2: true}},
 		{"cgroup2", sysctl.Boot{Instance: 7, Name: "new", Hostname: "new", Compat: sysctl.Compat{Cgroups: sysctl.CgroupsV2}}, Host{}},
+		{"measures", sysctl.Boot{
+			Instance: 10, Name: "old", Hostname: "old", Arch: "i386", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536}, Memory: 1 << 29,
+			Compat: sysctl.Compat{UNAME26: true, LoginUID: true, Cmdline: true, Filesystems: true, SharedMemory: true, Files: 65536, Lxcfs: true,
+				LegacyTables: true, CopyRPM: true, Modules: true, PrivateDevices: sysctl.On},
+		}, Host{Cgroup2: true, measured: measured{Files: 1 << 20, Filesystems: "nodev\tsysfs\nnodev\tselinuxfs\n\text4\n",
+			LxcfsDir: "/var/lib/lxcfs", Lxcfs: []string{"proc/meminfo", "proc/stat", "proc/uptime"}}}},
 		{"no-network", sysctl.Boot{Instance: 9, Name: "n", Hostname: "n"}, Host{}},
 	} {
 		var b strings.Builder

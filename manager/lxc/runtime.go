@@ -71,7 +71,7 @@ func (rt *Runtime) prepare(id int64) error {
 			return err
 		}
 	}
-	for _, dir := range []string{rootDir, mountDir} {
+	for _, dir := range []string{rootDir, mountDir, filesDir} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

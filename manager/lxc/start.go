@@ -28,6 +28,9 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if err := rt.saveCards(b); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "note the host's interfaces")
 	}
+	if b.Compat.LegacyTables {
+		hostTables().load(ctx)
+	}
 	unlock, err := rt.lockCgroups(unix.LOCK_SH)
 	if err != nil {
 		return sysctl.State{}, err
@@ -130,6 +133,11 @@ func (rt *Runtime) readyKeeper() (*keeper, error) {
 
 // request renders a boot into the keeper's input (cmd/sysctl-keeper), in an anonymous file.
 func (rt *Runtime) request(b sysctl.Boot, joins int) (*os.File, error) {
+	h := rt.host()
+	var err error
+	if h.measured, err = rt.measured(b.Compat); err != nil {
+		return nil, err
+	}
 	f, err := memfile("boot")
 	if err != nil {
 		return nil, err
@@ -139,7 +147,7 @@ func (rt *Runtime) request(b sysctl.Boot, joins int) (*os.File, error) {
 	for _, path := range b.Disks {
 		fmt.Fprintf(&buf, "%s\x00", path)
 	}
-	for _, it := range Render(b, rt.host(), rt.paths) {
+	for _, it := range Render(b, h, rt.paths) {
 		fmt.Fprintf(&buf, "%s\x00%s\x00", it.Key, it.Value)
 	}
 	if _, err := f.WriteAt(buf.Bytes(), 0); err != nil {
