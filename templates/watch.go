@@ -8,7 +8,7 @@ func Watched() []string {
 		"/etc/os-release", "/usr/lib/os-release", "/etc/lsb-release", "/etc/debian_version",
 		"/sbin/init", "/sbin", "/usr/sbin", "/bin", "/usr/bin", "/lib", "/lib64", "/usr/lib", "/usr/lib64",
 		"/lib/x86_64-linux-gnu", "/lib/i386-linux-gnu", "/lib/aarch64-linux-gnu",
-		"/etc/inittab", "/etc/rc.d/rc.S", "/etc/event.d", "/etc/runit/1",
+		"/etc/inittab", "/etc/rc.d/rc.S", "/etc/event.d", "/etc/runit/1", "/etc/alternatives/iptables",
 	}
 	for _, m := range marks() {
 		names = append(names, m.path)

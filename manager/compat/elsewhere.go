@@ -51,14 +51,14 @@ func elsewhere() []answer {
 	}, {
 		rows: []int{26}, trouble: "programs lose their file capabilities (ping, arping)",
 		does: "layers are not shifted but mounted with mapped ids: capabilities are honoured as they are written",
-		room: "storage", test: "internal/roottest/testdata/measures.txtar",
+		room: "storage", test: "internal/roottest/testdata/oldguest.txtar",
 	}, {
 		rows: []int{27}, trouble: "files of users above 65535 (Active Directory, LDAP) cannot be made",
 		does: "nothing: an instance has 65536 ids of its own; security.privileged=true has the host's", room: "", test: "",
 	}, {
 		rows: []int{33, 34}, trouble: `"Invalid cross-device link" when a directory of the image is renamed, and hard links that come apart`,
 		does: "every root is mounted with redirect_dir=on and index=on, whatever the kernel's defaults",
-		room: "storage", test: "internal/roottest/testdata/measures.txtar",
+		room: "storage", test: "internal/roottest/testdata/oldguest.txtar",
 	}, {
 		rows: []int{37}, trouble: `ifup says "some other host already uses address"`,
 		does: "ARPCHECK=no in the files of network-scripts", room: "netconfig/guest", test: "netconfig/guest/golden_test.go TestGolden",
