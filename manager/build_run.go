@@ -141,6 +141,9 @@ func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 	if err := r.m.bringUp(ctx, r.inst); err != nil {
 		return err
 	}
+	if err := r.patch(ctx, p); err != nil { // it looks at what init is
+		return err
+	}
 	if err := r.replace(initPath, []byte(holder), 0o755); err != nil {
 		return err
 	}
@@ -149,9 +152,6 @@ func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 	}
 	if err := unix.Mkfifo(filepath.Join(r.s.Dir(), holdName), 0o600); err != nil {
 		return sysctl.Wrap(err, "pipe")
-	}
-	if err := r.patch(ctx, p); err != nil {
-		return err
 	}
 	b, err := r.m.bootOf(ctx, r.inst, r.spec)
 	if err != nil {
@@ -174,7 +174,7 @@ func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 // brings meanwhile is not changed.
 func (r *treeRun) patch(ctx context.Context, p sysctl.Progress) error {
 	host, err := r.m.Runtime.Host(ctx)
-	if err != nil {
+	if err != nil || host.Vsyscall != sysctl.VsyscallNone {
 		return err
 	}
 	guest, err := r.m.Guests.Detect(r.s.Tree())

@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -171,4 +172,22 @@ func TestPatchFaultAtEveryStep(t *testing.T) {
 	everyFault(t, setup, func(_ *testing.T, h house, ctx context.Context) error {
 		return h.Start(ctx, "web1", manager.StartOptions{})
 	}, check)
+}
+
+// The instance that a template is finished in needs its programs changed too; the image gets them as they were.
+func TestBuildPatches(t *testing.T) {
+	for libc, want := range map[string]bool{"2.12": true, "2.36": false} {
+		h := newHouse(t)
+		h.w.script, h.w.trees = "install it", t.TempDir()
+		h.w.host.Vsyscall = sysctl.VsyscallNone
+		h.w.os.Libc, h.w.os.LibcVersion = "glibc", libc
+		h.build(t, manager.BuildOptions{})
+		at := func(call string) int { return slices.Index(h.w.calls, call) }
+		if got := at("patch") >= 0; got != want || h.w.patched {
+			t.Errorf("glibc %s: changed %v, still so %v", libc, got, h.w.patched)
+		}
+		if want && (at("patch") > at("runtime start") || at("undo patch") < at("runtime clear") || at("undo patch") > at("commit layer")) {
+			t.Errorf("glibc %s: %q", libc, h.w.calls)
+		}
+	}
 }
