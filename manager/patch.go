@@ -83,7 +83,7 @@ func (m *Manager) patchedLayer(ctx context.Context, layers []string, p sysctl.Pr
 	if l, ok, err := there(); ok || err != nil {
 		return l, err
 	}
-	p.Report("look for calls of the vsyscall page", 0, 0)
+	p.Report("look into programs", 0, 0)
 	s, found, err := m.Storage.StagePatched(ctx, layers, find, p)
 	if err != nil {
 		return db.PatchedLayer{}, err

@@ -78,7 +78,7 @@ func (s *scanner) file(ctx context.Context, dir int, name, path string, st *unix
 		return s.hit(path, before.path, nil, st, before.patches)
 	}
 	if s.files++; s.files%500 == 0 {
-		s.progress.Report("look for calls of the vsyscall page", s.files, 0)
+		s.progress.Report("look into programs", s.files, 0)
 	}
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOATIME|unix.O_CLOEXEC, 0)
 	if err != nil {
