@@ -17,7 +17,7 @@ type Host struct {
 	SELinuxFS      bool          `json:"selinuxfs"`                // /proc/filesystems has it
 	Lxcfs          string        `json:"lxcfs"`                    // where lxcfs is mounted, "" where it does not run
 	LegacyTables   bool          `json:"legacy_iptables"`          // the kernel has, or can load, the tables of iptables before nft
-	LegacyUnloaded bool          `json:"legacy_iptables_unloaded"` // it has not loaded them yet
+	LegacyUnloaded bool          `json:"legacy_iptables_unloaded"` // it can load them, and has not yet
 }
 
 // CgroupLayout is how the host's /sys/fs/cgroup is made.

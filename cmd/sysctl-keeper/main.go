@@ -11,8 +11,9 @@
 // Its input is one packet on the socket that is file descriptor 3. The packet carries descriptors: of a file with the
 // request, of the detached mount that becomes the root, of each cgroup.procs to be entered besides, and of one detached
 // mount for each disk. The request is NUL-terminated strings: name, lxcpath, mount point, the cgroup.procs file to
-// join, how many are entered besides, where in the guest each disk goes, and then pairs of liblxc key and
-// value; keys that begin with "keeper." are for the keeper itself. Its output is one packet: the init's pid, or "!" and why not. A socket that is closed ends it.
+// join, how many are entered besides, where in the guest each disk goes, and then pairs of liblxc key and value; keys
+// that begin with "keeper." are for the keeper itself. Its output is one packet: the init's pid, or "!" and why not. A
+// socket that is closed ends it.
 //
 // console answers with one packet on descriptor 3 too: "." with the console's descriptor, or "!" and why not.
 package main

@@ -105,7 +105,7 @@ func TestRefusals(t *testing.T) {
 		{"a host of unknown age", sysctl.Host{Arch: "amd64", Cgroups: sysctl.CgroupV2}, newer, nil, "", "", ""},
 		{"32 bits on 64 alone", host, i386, nil, "ia32", "for i386", "ia32_emulation=1"},
 		{"32 bits", ia32, i386, nil, "", "", ""},
-		{"32 bits on another machine", arm, i386, nil, "architecture", "no emulator", "qemu-user-static"},
+		{"32 bits on another machine", arm, i386, nil, "architecture", "for i386", "emulate i386"},
 		{"2.6 for a guest that needs 3", host, old, on("uname26"), "uname26", "needs Linux 3.2.0", "setarch"},
 		{"2.6 for a guest that does not ask", host, newer, on("uname26"), "kernel-too-old", "", ""},
 		{"2.6 for an old guest", host, early, on("uname26"), "", "", ""},

@@ -32,10 +32,10 @@ func TestEveryKnownTroubleIsAnswered(t *testing.T) {
 			t.Errorf("%s explains nothing", r.id)
 		}
 	}
-	for _, a := range elsewhere() {
-		note(a.trouble, a.rows)
-		if a.does == "" || (a.room == "") != (a.test == "") {
-			t.Errorf("%s: %+v", a.trouble, a)
+	for _, a := range Elsewhere() {
+		note(a.Trouble, a.rows)
+		if a.Does == "" || (a.Room == "") != (a.Test == "") {
+			t.Errorf("%s: %+v", a.Trouble, a)
 		}
 	}
 	for n := 1; n <= known; n++ {
@@ -47,14 +47,14 @@ func TestEveryKnownTroubleIsAnswered(t *testing.T) {
 
 // What is done elsewhere is shown by a test that is there.
 func TestAnswersAreTested(t *testing.T) {
-	for _, a := range elsewhere() {
-		if a.test == "" {
+	for _, a := range Elsewhere() {
+		if a.Test == "" {
 			continue
 		}
-		file, name, isGo := strings.Cut(a.test, " ")
+		file, name, isGo := strings.Cut(a.Test, " ")
 		b, err := os.ReadFile(filepath.Join("..", "..", file))
 		if err != nil || isGo && !strings.Contains(string(b), "func "+name+"(") {
-			t.Errorf("%s: %s: %v", a.trouble, a.test, err)
+			t.Errorf("%s: %s: %v", a.Trouble, a.Test, err)
 		}
 	}
 }

@@ -35,6 +35,14 @@ func TestCompatDocument(t *testing.T) {
 	for _, n := range conditions {
 		describe(&b, n, examples)
 	}
+	b.WriteString(compatElsewhere)
+	for _, a := range compat.Elsewhere() {
+		shown := "–"
+		if a.Test != "" {
+			shown = "`" + a.Test + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", a.Trouble, a.Does, cmp.Or(a.Room, "nobody"), shown)
+	}
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -51,7 +59,8 @@ const compatHead = `<!-- Generated from the table in manager/compat and the cata
 An OS expects of its kernel what was usual when it was made. Before anything is changed, ` + "`launch` and `start`" + ` compare what is known
 of the guest with what was found out about the host, and take **measures**, or refuse in one sentence with the way out. Nothing of
 it is told from a name: the guest is looked at in its files (a template that is not built yet by its recipe), the host by
-trying. No measure needs a reboot of the host, or is visible outside of the instance.
+trying. No measure needs a reboot of the host, or is visible outside of the instance, but for iptables, which may have the host
+load modules of its kernel, and says so.
 
 ` + "```sh" + `
 sysctl check                       # what this host has and lacks
@@ -87,6 +96,15 @@ const compatConditions = `
 ## What a guest has to live with
 
 ` + "`sysctl check NAME`" + ` says so; nothing keeps the guest from booting.
+`
+
+const compatElsewhere = `
+## What is done without a measure
+
+For every guest, or where a guest is prepared (doc/templates.md) or its network written.
+
+| trouble | what is done | by | shown by |
+|---|---|---|---|
 `
 
 // describe is one row: whom it is for, what it does, and each sentence with which it refuses or remarks, by an example.

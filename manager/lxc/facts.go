@@ -29,7 +29,8 @@ func (rt *Runtime) Host(ctx context.Context) (sysctl.Host, error) {
 	h.SELinuxFS = filesystem("selinuxfs")
 	h.Emulated = emulated(binfmtDir)
 	h.Lxcfs = lxcfsDir()
-	h.LegacyTables, h.LegacyUnloaded = hostTables().possible(h.Release), !hostTables().have()
+	h.LegacyTables = hostTables().possible(h.Release)
+	h.LegacyUnloaded = h.LegacyTables && !hostTables().have()
 	t, err := rt.tried(ctx)
 	h.Vsyscall, h.IA32 = t.Vsyscall, t.IA32
 	return h, err
