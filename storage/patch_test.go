@@ -390,3 +390,30 @@ func TestStagingPatch(t *testing.T) {
 		t.Errorf("afterwards: %q %s, want %s", got, looks(t, file), before)
 	}
 }
+
+// Over layers below, the programs are changed in copies of theirs, which an instance sees, and changed back afterwards.
+func TestStagingPatchOver(t *testing.T) {
+	s := rootStore(t)
+	low := testLayer(t, s, func(dir string) { program(t, dir, "bin/a", "prog bad") })
+	st, err := s.Stage(t.Context(), low)
+	skipUnsupported(t, err)
+	defer st.Abort()
+	before := looks(t, st.Dir()+"/bin/a")
+	var f finder
+	undo, err := st.Patch(t.Context(), f.find, nil)
+	must(t, err)
+	root, err := st.OpenRoot(t.Context(), shifted)
+	skipUnsupported(t, err)
+	if got := read(t, fdPath(root)+"/bin/a"); got != "prog odd" {
+		t.Errorf("in the instance: %q", got)
+	}
+	must(t, root.Close())
+	must(t, st.Reopen(t.Context()))
+	must(t, undo())
+	if got := read(t, st.Dir()+"/bin/a"); got != "prog bad" || looks(t, st.Dir()+"/bin/a") != before {
+		t.Errorf("afterwards: %q %s, want %s", got, looks(t, st.Dir()+"/bin/a"), before)
+	}
+	if got := read(t, filepath.Join(s.LayerPath(low), "bin/a")); got != "prog bad" {
+		t.Errorf("below: %q", got)
+	}
+}
