@@ -3,6 +3,7 @@ package lxc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +70,9 @@ func (rt *Runtime) tried(ctx context.Context) (trials, error) {
 		if t.Vsyscall, err = tryVsyscall(ctx); err != nil {
 			return t, err
 		}
-		t.IA32 = try(ctx, ia32Program()) == nil
+		if t.IA32, err = tryIA32(ctx); err != nil {
+			return t, err
+		}
 	}
 	b, err := json.Marshal(t)
 	if err != nil {
@@ -96,6 +99,17 @@ func tryVsyscall(ctx context.Context) (sysctl.VsyscallState, error) {
 		return sysctl.VsyscallNone, nil
 	}
 	return "", sysctl.Wrap(err, "try the vsyscall page")
+}
+
+// tryIA32 runs a program for i386, which a kernel without that does not take (ENOEXEC), or which dies where only its system
+// calls are not there. What fails for another reason says nothing of the kernel.
+func tryIA32(ctx context.Context) (bool, error) {
+	err := try(ctx, ia32Program())
+	var died *exec.ExitError
+	if ctx.Err() == nil && (errors.Is(err, unix.ENOEXEC) || errors.As(err, &died)) {
+		return false, nil
+	}
+	return err == nil, sysctl.Wrap(err, "try a program for i386")
 }
 
 // try runs a program that is not in any file and returns how it ended.

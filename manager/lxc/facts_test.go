@@ -1,8 +1,11 @@
 package lxc
 
 import (
+	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +48,22 @@ func TestTryTellsHowItEnded(t *testing.T) {
 	}
 	if err := try(t.Context(), []byte("\x7fELF and nothing more")); !errors.Is(err, syscall.ENOEXEC) {
 		t.Errorf("no program at all: %v", err)
+	}
+}
+
+// What a trial that was interrupted did not find out is not remembered for the rest of the boot.
+func TestInterruptedTrialsAreForgotten(t *testing.T) {
+	rt := &Runtime{paths: Paths{Run: t.TempDir()}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tryIA32(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("i386: %v", err)
+	}
+	if _, err := rt.tried(ctx); runtime.GOARCH == "amd64" && !errors.Is(err, context.Canceled) {
+		t.Errorf("all: %v", err)
+	}
+	if left, err := os.ReadDir(rt.paths.Run); runtime.GOARCH == "amd64" && (err != nil || len(left) > 0) {
+		t.Errorf("remembered: %v %v", left, err)
 	}
 }
 
