@@ -15,12 +15,22 @@
 #include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "attach.h"
 
 #define SIGSET_SIZE 8 /* the kernel's sigset_t: 64 signals */
+
+/* How many files a process could open when this program began, in the kernel's words: Go's runtime raises the first number
+ * to the second, and children that it does not make itself have that too. */
+static uint64_t files[2];
+
+static void __attribute__((constructor)) remember_files(void)
+{
+	syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, files);
+}
 
 /* fail ends a child and says at what. */
 static void fail(const struct attach *a, const char *step)
@@ -88,6 +98,16 @@ static void identify(const struct attach *a)
 	try(a, syscall(SYS_setresuid, a->uid, a->uid, a->uid), "set the user");
 }
 
+/* limit_files lets the command open as many files as the caller's own caller could, and no more than the guest's init. */
+static void limit_files(const struct attach *a)
+{
+	uint64_t limit[2];
+
+	for (int i = 0; i < 2; i++)
+		limit[i] = files[i] < a->files ? files[i] : a->files;
+	try(a, syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, limit, NULL), "limit how many files it may open");
+}
+
 /* run_program tries the paths as execvp(3) does: what is not there is passed over, what may not be run is remembered. */
 static void run_program(const struct attach *a)
 {
@@ -122,6 +142,7 @@ static int command(void *arg)
 	if (a->terminal)
 		try(a, ioctl(STDIN_FILENO, TIOCSCTTY, 0), "take the terminal");
 	try(a, personality(a->personality), "set the personality");
+	limit_files(a);
 	confine(a);
 	label(a);
 	identify(a);

@@ -25,6 +25,7 @@ type entry struct {
 	namespaces  int
 	personality uint64
 	noLoginUID  bool       // a command in it has no audit login id
+	files       uint64     // how many init may open at most (RLIMIT_NOFILE, hard)
 	bounding    uint64     // capabilities
 	owner       idMap      // of the guest's users on the host
 	cgroup      string     // the guest's on cgroup v2; "" where it has none
@@ -54,7 +55,7 @@ func (e *entry) look(init sysctl.Process) error {
 	}
 	e.init = os.NewFile(uintptr(fd), "init")
 	dir := "/proc/" + strconv.Itoa(init.PID)
-	err = errors.Join(e.lookNamespaces(dir), e.lookCapabilities(dir), e.lookPersonality(dir), e.lookLoginUID(dir), e.lookOwner(dir), e.lookLabel("/proc", dir))
+	err = errors.Join(e.lookNamespaces(dir), e.lookCapabilities(dir), e.lookPersonality(dir), e.lookLoginUID(dir), e.lookFiles(init), e.lookOwner(dir), e.lookLabel("/proc", dir))
 	if !alive(init) {
 		return errNotRunning()
 	}
@@ -116,6 +117,14 @@ func (e *entry) lookLoginUID(dir string) error {
 	b, err := os.ReadFile(dir + "/loginuid")
 	e.noLoginUID = err == nil && strings.TrimSpace(string(b)) == noLoginUID
 	return err
+}
+
+// lookFiles finds out what limit the guest was started with: a measure may have made it small, and no command is to have more.
+func (e *entry) lookFiles(init sysctl.Process) error {
+	var limit unix.Rlimit
+	err := unix.Prlimit(init.PID, unix.RLIMIT_NOFILE, nil, &limit)
+	e.files = limit.Max
+	return os.NewSyscallError("prlimit", err)
 }
 
 // idMap is the first line of a uid_map (user_namespaces(7)).
@@ -186,6 +195,7 @@ func (e *entry) request(m *memory, c sysctl.Command) *C.struct_attach {
 		proc:        -1,
 		cwd:         m.str(c.Cwd),
 		personality: C.ulong(e.personality),
+		files:       C.uint64_t(e.files),
 		logout:      C.bool(e.noLoginUID),
 		bounding:    C.uint64_t(e.bounding),
 		groups:      (*C.gid_t)(list(m, ids(c.Groups))),

@@ -27,6 +27,7 @@ struct attach {
 	bool terminal; /* standard input becomes the controlling terminal */
 	const char *cwd;
 	unsigned long personality;
+	uint64_t files; /* how many a command may open at most */
 	bool logout; /* the command has no audit login id */
 	uint64_t bounding; /* capabilities that stay in the bounding set */
 	struct sock_fprog filter;

@@ -282,6 +282,20 @@ func TestFilterInKernel(t *testing.T) {
 	}
 }
 
+// A command may open no more files than init: what a guest is protected from (compat.nofile) would come by a command else.
+func TestEnterFiles(t *testing.T) {
+	init := guest(t, unix.CLONE_NEWUSER)
+	for _, most := range []uint64{4096, 700} {
+		if err := unix.Prlimit(init.PID, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 600, Max: most}, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, out, _ := entryOf(t, init).run(t, sysctl.Command{Argv: []string{"/bin/sh", "-c", "ulimit -Hn"}, Cwd: "/"})
+		if want := fmt.Sprintln(most); out != want {
+			t.Errorf("%q, want %q", out, want)
+		}
+	}
+}
+
 func TestEnterPersonality(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("i686 is amd64's 32 bit machine")
