@@ -181,7 +181,7 @@ func (r *treeRun) patch(ctx context.Context, p sysctl.Progress) error {
 	if err != nil {
 		return sysctl.Wrap(err, "detect the guest")
 	}
-	if !compat.Judge(host, guest, nil).Effect.Vsyscall {
+	if !compat.Judge(host, guest, r.spec).Effect.Vsyscall {
 		return nil
 	}
 	find, _ := r.m.Guests.Vsyscalls()

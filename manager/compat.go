@@ -45,7 +45,7 @@ func (m *Manager) fitsInstance(ctx context.Context, inst sysctl.Instance, spec s
 
 // measures is what a start does differently for a guest, or the reason why it cannot boot.
 func measures(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) (sysctl.Verdict, error) {
-	v := compat.Judge(h, g, spec.Compat)
+	v := compat.Judge(h, g, spec)
 	if v.Boots {
 		return v, nil
 	}
@@ -80,11 +80,7 @@ func (m *Manager) carry(host sysctl.Host, t sysctl.Tree, inst sysctl.Instance, s
 	if err != nil {
 		return err
 	}
-	c := v.Effect
-	if spec.Privileged && spec.Compat["private-devices"] != sysctl.On && c.PrivateDevices == sysctl.On {
-		c.PrivateDevices = "" // it may make device nodes
-	}
-	changes, copyUp, err := m.Guests.Carry(t, inst.Guest, c, host.Release)
+	changes, copyUp, err := m.Guests.Carry(t, inst.Guest, v.Effect, host.Release)
 	if err != nil {
 		return err
 	}

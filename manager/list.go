@@ -89,7 +89,7 @@ func (m *Manager) inForce(ctx context.Context, d Detail) ([]sysctl.Measure, []sy
 	if err != nil {
 		return measures, refusals, err
 	}
-	v := compat.Judge(h, d.Guest, spec.Compat)
+	v := compat.Judge(h, d.Guest, spec)
 	return v.Measures, v.Refusals, nil
 }
 

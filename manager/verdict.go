@@ -158,7 +158,7 @@ func (m *Manager) CheckTemplates(ctx context.Context) ([]Checked, error) {
 		if err == nil && image.Template == t.Name && m.fresh(image) {
 			c.Known, c.Guest = "image", image.Guest
 		}
-		c.Verdict = compat.Judge(host, c.Guest, spec.Compat)
+		c.Verdict = compat.Judge(host, c.Guest, spec)
 		all = append(all, c)
 	}
 	return all, errors.Join(bad...)
@@ -167,7 +167,7 @@ func (m *Manager) CheckTemplates(ctx context.Context) ([]Checked, error) {
 // judge adds the verdict on a guest with a configuration.
 func (m *Manager) judge(ctx context.Context, c Checked, spec sysctl.Spec) (Checked, error) {
 	h, err := m.Runtime.Host(ctx)
-	c.Verdict = compat.Judge(h, c.Guest, spec.Compat)
+	c.Verdict = compat.Judge(h, c.Guest, spec)
 	return c, err
 }
 

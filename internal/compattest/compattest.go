@@ -74,7 +74,7 @@ func Examples(t testing.TB) []Example {
 	for _, choices := range allChoices() {
 		for _, h := range hosts() {
 			for _, g := range guests {
-				v := compat.Judge(h, g, choices)
+				v := compat.Judge(h, g, sysctl.Spec{Compat: choices})
 				add := func(refusal bool, all []sysctl.Remark) {
 					for _, r := range all {
 						key := r.ID + numbers.ReplaceAllString(r.Why, "0")

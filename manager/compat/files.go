@@ -63,6 +63,8 @@ func privateDevices() measure {
 		ID:   "private-devices",
 		rows: []int{24},
 		who:  "systemd before 239 in an unprivileged instance (CentOS 7, Debian 8 and 9, Ubuntu 15.04 to 18.04, SLES 12)",
+
+		unprivileged: true,
 		needed: func(_ sysctl.Host, g sysctl.Guest) bool {
 			n := generation(g)
 			return n > 0 && n < 239
@@ -97,6 +99,8 @@ func deviceNodes() remark {
 		id:   "mknod",
 		rows: []int{25},
 		who:  "guests with rpm and glibc before 2.13 (CentOS 4 to 6, SLES 10 and 11), unprivileged",
+
+		unprivileged: true,
 		when: func(_ sysctl.Host, g sysctl.Guest) (why, way string) {
 			if g.Packages != "rpm" || !glibcBefore(g, 2, 13) {
 				return "", ""

@@ -61,7 +61,7 @@ func TestInside(t *testing.T) {
 		{"a guest that nobody knows", host, sysctl.Guest{}, nil, "", "unknown-guest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := Judge(c.host, c.guest, c.choices)
+			v := Judge(c.host, c.guest, sysctl.Spec{Compat: c.choices})
 			var got, notes []string
 			for _, m := range v.Measures {
 				if slices.Contains(inside(), m.ID) {
@@ -113,7 +113,7 @@ func TestRefusals(t *testing.T) {
 		{"iptables without tables", host, same, on("iptables"), "iptables", "no ip_tables", "config unset"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := Judge(c.host, c.guest, c.choices)
+			v := Judge(c.host, c.guest, sysctl.Spec{Compat: c.choices})
 			if c.want == "" {
 				if !v.Boots {
 					t.Errorf("refused: %v", v.Refusals)

@@ -2,17 +2,18 @@ package compat
 
 import "github.com/sysctl-os/sysctl"
 
-// Judge says whether a guest boots on a host, and with which measures. choices are compat.<measure>, by measure; a name
-// that is no measure is not looked at. A measure that is switched off leaves a note of what will happen; one that is
-// needed and cannot be taken here refuses.
-func Judge(h sysctl.Host, g sysctl.Guest, choices map[string]sysctl.Choice) sysctl.Verdict {
+// Judge says whether a guest boots on a host, and with which measures. Of an instance's configuration it looks at Privileged
+// and at Compat, where a name that is no measure is not looked at. A measure that is switched off leaves a note of what will
+// happen; one that is needed and cannot be taken here refuses.
+func Judge(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) sysctl.Verdict {
 	v := sysctl.Verdict{Measures: []sysctl.Measure{}, Refusals: []sysctl.Remark{}, Notes: []sysctl.Remark{}}
 	for _, m := range table() {
-		needed := m.needed(h, g)
-		if choices[m.ID] == sysctl.Off && m.undo != nil {
+		choice := spec.Compat[m.ID]
+		needed := m.needed(h, g) && !(m.unprivileged && spec.Privileged)
+		if choice == sysctl.Off && m.undo != nil {
 			m.undo(&v.Effect)
 		}
-		switch choice := choices[m.ID]; {
+		switch {
 		case choice == sysctl.Off && needed:
 			v.Notes = append(v.Notes, sysctl.Remark{ID: m.ID, Why: m.without + " (compat." + m.ID + " is off)", Way: "sysctl config unset NAME compat." + m.ID})
 		case choice == sysctl.Off, choice != sysctl.On && !needed:
@@ -34,6 +35,9 @@ func Judge(h sysctl.Host, g sysctl.Guest, choices map[string]sysctl.Choice) sysc
 		}
 	}
 	for _, n := range notes() {
+		if n.unprivileged && spec.Privileged {
+			continue
+		}
 		if why, way := n.when(h, g); why != "" {
 			v.Notes = append(v.Notes, sysctl.Remark{ID: n.id, Why: why, Way: way})
 		}

@@ -57,7 +57,7 @@ func TestJudge(t *testing.T) {
 		{"uname26 on request", hybrid, guest("sysvinit", "", "2.5"), choose("uname26", sysctl.On), []string{"uname26"}, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := Judge(c.host, c.guest, c.choices)
+			v := Judge(c.host, c.guest, sysctl.Spec{Compat: c.choices})
 			var got []string
 			for _, m := range v.Measures {
 				if slices.Contains(first, m.ID) {
@@ -90,7 +90,7 @@ func only(t *testing.T, what string, all []sysctl.Remark, id string) {
 
 func TestEffects(t *testing.T) {
 	old := sysctl.Guest{ID: "x", Init: "systemd", InitVersion: "219", Libc: "glibc", LibcVersion: "2.13", Arch: "amd64"}
-	v := Judge(sysctl.Host{Cgroups: sysctl.CgroupV2, Vsyscall: sysctl.VsyscallNone}, old, map[string]sysctl.Choice{"uname26": sysctl.On})
+	v := Judge(sysctl.Host{Cgroups: sysctl.CgroupV2, Vsyscall: sysctl.VsyscallNone}, old, sysctl.Spec{Compat: map[string]sysctl.Choice{"uname26": sysctl.On}})
 	want := sysctl.Compat{Cgroups: sysctl.CgroupsNamed, Vsyscall: true, UNAME26: true, Files: 65536, PrivateDevices: sysctl.On}
 	if v.Effect != want {
 		t.Errorf("effect %+v, want %+v", v.Effect, want)
@@ -105,5 +105,34 @@ func TestMeasuresAreNamed(t *testing.T) {
 	}
 	if !slices.Equal(ids, sysctl.Measures()) {
 		t.Errorf("the table has %v, the nouns %v", ids, sysctl.Measures())
+	}
+}
+
+// A privileged instance may make device nodes: it is not told that it cannot, and nothing is done about it unless asked for.
+func TestPrivileged(t *testing.T) {
+	h := sysctl.Host{Cgroups: sysctl.CgroupHybrid, Unified: true, Major: 6}
+	old := sysctl.Guest{ID: "x", Init: "systemd", InitVersion: "219", Libc: "glibc", LibcVersion: "2.12", Packages: "rpm"}
+	for _, c := range []struct {
+		name     string
+		spec     sysctl.Spec
+		measured bool
+		noted    []string
+	}{
+		{"unprivileged", sysctl.Spec{}, true, []string{"mknod"}},
+		{"privileged", sysctl.Spec{Privileged: true}, false, nil},
+		{"privileged, forced", sysctl.Spec{Privileged: true, Compat: map[string]sysctl.Choice{"private-devices": sysctl.On}}, true, nil},
+		{"privileged, switched off", sysctl.Spec{Privileged: true, Compat: map[string]sysctl.Choice{"private-devices": sysctl.Off}}, false, nil},
+	} {
+		v := Judge(h, old, c.spec)
+		measured := slices.ContainsFunc(v.Measures, func(m sysctl.Measure) bool { return m.ID == "private-devices" })
+		var noted []string
+		for _, n := range v.Notes {
+			if n.ID == "mknod" || n.ID == "private-devices" {
+				noted = append(noted, n.ID)
+			}
+		}
+		if measured != c.measured || (v.Effect.PrivateDevices == sysctl.On) != c.measured || !slices.Equal(noted, c.noted) {
+			t.Errorf("%s: measured %v, notes %v, effect %q", c.name, measured, noted, v.Effect.PrivateDevices)
+		}
 	}
 }

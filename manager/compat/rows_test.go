@@ -85,18 +85,18 @@ func TestEveryMeasureHasAnEffect(t *testing.T) {
 			host.Cgroups = sysctl.CgroupHybrid
 		}
 		g := sysctl.Guest{ID: "x", Init: "systemd", InitVersion: "252", Libc: "glibc", LibcVersion: "2.36"}
-		v := Judge(host, g, map[string]sysctl.Choice{id: sysctl.On})
+		v := Judge(host, g, sysctl.Spec{Compat: map[string]sysctl.Choice{id: sysctl.On}})
 		if !v.Boots || len(v.Measures) != 1 || v.Measures[0].ID != id || !v.Measures[0].Forced || v.Effect == (sysctl.Compat{}) {
 			t.Errorf("%s on: %+v", id, v)
 		}
-		if v := Judge(host, g, nil); len(v.Measures) > 0 || v.Effect != (sysctl.Compat{}) {
+		if v := Judge(host, g, sysctl.Spec{}); len(v.Measures) > 0 || v.Effect != (sysctl.Compat{}) {
 			t.Errorf("an ordinary guest: %+v", v)
 		}
 		want := sysctl.Compat{}
 		if id == "private-devices" {
 			want.PrivateDevices = sysctl.Off
 		}
-		if v := Judge(host, g, map[string]sysctl.Choice{id: sysctl.Off}); len(v.Measures) > 0 || v.Effect != want {
+		if v := Judge(host, g, sysctl.Spec{Compat: map[string]sysctl.Choice{id: sysctl.Off}}); len(v.Measures) > 0 || v.Effect != want {
 			t.Errorf("%s off: %+v", id, v)
 		}
 	}

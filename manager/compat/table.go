@@ -15,6 +15,8 @@ type measure struct {
 	without  string                                            // what happens else, one sentence
 	evidence string                                            // where the fact is from
 	told     bool                                              // a start says that it is taken
+
+	unprivileged bool // a privileged instance does not need it
 }
 
 // remark is a fact that no measure changes: a reason not to boot, or something to live with. when returns "" where it does
@@ -25,6 +27,8 @@ type remark struct {
 	who      string
 	when     func(h sysctl.Host, g sysctl.Guest) (why, way string)
 	evidence string
+
+	unprivileged bool // it does not hold of a privileged instance
 }
 
 // table is all measures, in the order in which they are told.

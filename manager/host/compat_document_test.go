@@ -183,7 +183,7 @@ func outcomeOf(tm sysctl.Template) *outcome {
 	var taken [][]string
 	var notes, always []string
 	for i, h := range columns() {
-		v := compat.Judge(h, tm.Guest, nil)
+		v := compat.Judge(h, tm.Guest, sysctl.Spec{})
 		var ids []string
 		for _, m := range v.Measures {
 			ids = append(ids, m.ID)
