@@ -15,7 +15,6 @@ import (
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
-	"github.com/sysctl-os/sysctl/manager/compat"
 	"golang.org/x/sys/unix"
 )
 
@@ -181,7 +180,7 @@ func (r *treeRun) patch(ctx context.Context, p sysctl.Progress) error {
 	if err != nil {
 		return sysctl.Wrap(err, "detect the guest")
 	}
-	if !compat.Judge(host, guest, r.spec).Effect.Vsyscall {
+	if !callsVsyscall(host, guest, r.spec) {
 		return nil
 	}
 	find, _ := r.m.Guests.Vsyscalls()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/manager/compat"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,18 +15,20 @@ func mayPatch(host sysctl.Host, inst sysctl.Instance, spec sysctl.Spec) bool {
 	return host.Vsyscall == sysctl.VsyscallNone || spec.Compat["vsyscall"] == sysctl.On || inst.Patched.Any()
 }
 
+// callsVsyscall is whether a guest's programs have to be changed before it boots.
+func callsVsyscall(host sysctl.Host, g sysctl.Guest, spec sysctl.Spec) bool {
+	return compat.Judge(host, g, spec).Effect.Vsyscall
+}
+
 // patch has an instance run changed copies of those of its programs that cannot run here, where the verdict is so, and
 // else what is in its image and what it wrote. Copies of the image's files are in a layer on top of the image's; what the
 // instance itself wrote is changed in place, with a record beside it. It is idempotent; the instance's lock is held and it
 // is not mounted.
 func (m *Manager) patch(ctx context.Context, host sysctl.Host, inst *sysctl.Instance, spec sysctl.Spec, p sysctl.Progress) error {
-	v, err := measures(host, inst.Guest, spec)
-	if err != nil {
-		return err
-	}
 	var want sysctl.Patched
+	var err error
 	switch {
-	case v.Effect.Vsyscall:
+	case callsVsyscall(host, inst.Guest, spec):
 		want, err = m.patchAll(ctx, *inst, p)
 	case inst.Patched.Any():
 		err = m.Storage.RestoreUpper(ctx, inst.ID)

@@ -140,6 +140,30 @@ func TestPatchOnlyWhereNeeded(t *testing.T) {
 	}
 }
 
+// What a guest was at its last start does not decide about its programs: it may have been made another since, older or newer.
+func TestPatchOfWhatTheGuestIsNow(t *testing.T) {
+	h := newHouse(t)
+	h.w.host.Vsyscall = sysctl.VsyscallNone
+	h.w.os.Arch, h.w.os.Libc, h.w.os.LibcVersion, h.w.print = "amd64", "glibc", "2.36", "as it was"
+	h.launch(t, "web1")
+	inst := h.instance(t, "web1")
+	for _, c := range []struct {
+		libc string
+		want bool
+	}{{"2.12", true}, {"2.13", true}, {"2.17", false}} {
+		stopped(t, h, "web1")
+		h.w.os.LibcVersion, h.w.print = c.libc, c.libc
+		kind(t, h.Start(t.Context(), "web1", manager.StartOptions{}), "")
+		now := h.instance(t, "web1")
+		if now.Patched.Any() != c.want || h.w.patchedUppers[inst.ID] != c.want || h.w.tops[inst.ID] != now.Stack()[len(now.Stack())-1] {
+			t.Errorf("glibc %s: %+v, upper %v, mounted on %s", c.libc, now.Patched, h.w.patchedUppers[inst.ID], h.w.tops[inst.ID])
+		}
+		if now.Guest.LibcVersion != c.libc {
+			t.Errorf("remembered glibc %s", now.Guest.LibcVersion)
+		}
+	}
+}
+
 // A launch and a start with the measure that fail anywhere leave nothing on the machine that the next one does not use.
 func TestPatchFaultAtEveryStep(t *testing.T) {
 	launch := func(t *testing.T, h house, ctx context.Context) error {

@@ -78,6 +78,11 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec, p sysctl.Progress) []step {
 	var root *os.File
 	var write, synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
+	look := func(ctx context.Context) (t sysctl.Tree, err error) {
+		t, synced = m.Storage.RootTree(root, inst.IDMap, !inst.Ready)
+		write, err = m.guestFiles(ctx, t, inst, *spec)
+		return t, err
+	}
 	steps := []step{{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }}}
 	if mayPatch(host, *inst, *spec) {
 		steps = append(steps, step{name: "change programs", do: func(ctx context.Context) error { return m.patch(ctx, host, inst, *spec, p) }})
@@ -94,10 +99,20 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 				}
 				return nil
 			}},
-		step{name: "look at the guest", do: func(ctx context.Context) (err error) {
-			var t sysctl.Tree
-			t, synced = m.Storage.RootTree(root, inst.IDMap, !inst.Ready)
-			if write, err = m.guestFiles(ctx, t, inst, *spec); err != nil {
+		step{name: "look at the guest", do: func(ctx context.Context) error {
+			was := inst.Guest
+			t, err := look(ctx)
+			if err == nil && callsVsyscall(host, was, *spec) != callsVsyscall(host, inst.Guest, *spec) { // what it was decided about its programs
+				root.Close()
+				if err = m.patch(ctx, host, inst, *spec, p); err == nil {
+					root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Stack(), inst.IDMap)
+				}
+				if err == nil {
+					inst.Guest = was
+					t, err = look(ctx)
+				}
+			}
+			if err != nil {
 				return err
 			}
 			return m.carry(host, t, *inst, *spec)
