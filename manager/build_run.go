@@ -15,6 +15,7 @@ import (
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/manager/compat"
 	"golang.org/x/sys/unix"
 )
 
@@ -140,7 +141,8 @@ func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 	if err := r.m.bringUp(ctx, r.inst); err != nil {
 		return err
 	}
-	if err := r.patch(ctx, p); err != nil { // it looks at what init is
+	guest, c, err := r.measures(ctx, p) // it looks at what init is
+	if err != nil {
 		return err
 	}
 	if err := r.replace(initPath, []byte(holder), 0o755); err != nil {
@@ -156,6 +158,7 @@ func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 	if err != nil {
 		return err
 	}
+	b.Arch, b.Compat = guest.Arch, c
 	root, err := r.s.OpenRoot(ctx, r.inst.IDMap)
 	if err != nil {
 		return err
@@ -169,23 +172,25 @@ func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
 	return err
 }
 
-// patch has the tree's programs run on this host while the instance runs, as patch does for other instances. What a package
-// brings meanwhile is not changed.
-func (r *treeRun) patch(ctx context.Context, p sysctl.Progress) error {
+// measures has the tree's programs run on this host while the instance runs, as a start does for other instances, and returns
+// what is in the tree and what the boot does for it. What a package brings meanwhile is not changed. No init of the tree's
+// runs: nobody needs cgroups of another kind, and no tables of the host's kernel.
+func (r *treeRun) measures(ctx context.Context, p sysctl.Progress) (sysctl.Guest, sysctl.Compat, error) {
 	host, err := r.m.Runtime.Host(ctx)
-	if err != nil || host.Vsyscall != sysctl.VsyscallNone {
-		return err
+	if err != nil {
+		return sysctl.Guest{}, sysctl.Compat{}, err
 	}
 	guest, err := r.m.Guests.Detect(r.s.Tree())
 	if err != nil {
-		return sysctl.Wrap(err, "detect the guest")
+		return guest, sysctl.Compat{}, sysctl.Wrap(err, "detect the guest")
 	}
-	if !callsVsyscall(host, guest, r.spec) {
-		return nil
+	c := compat.Judge(host, guest, r.spec).Effect
+	if c.Vsyscall {
+		find, _ := r.m.Guests.Vsyscalls()
+		r.undo, err = r.s.Patch(ctx, find, p)
 	}
-	find, _ := r.m.Guests.Vsyscalls()
-	r.undo, err = r.s.Patch(ctx, find, p)
-	return err
+	c.Cgroups, c.LegacyTables = sysctl.CgroupsOfHost, false
+	return guest, c, err
 }
 
 // resolver is a resolv.conf(5).

@@ -215,3 +215,16 @@ func TestBuildPatches(t *testing.T) {
 		}
 	}
 }
+
+// What packages are installed by runs under the measures of its kind, but for those that are for an init.
+func TestBuildMeasures(t *testing.T) {
+	h := newHouse(t)
+	h.w.script, h.w.trees = "install it", t.TempDir()
+	h.w.host = sysctl.Host{Arch: "amd64", Cgroups: sysctl.CgroupV2, Unified: true, IA32: true, SELinuxFS: true, LegacyTables: true, LegacyUnloaded: true}
+	h.w.os = sysctl.Guest{Family: "rhel", ID: "centos", Version: "7", Arch: "i386", Init: "systemd", InitVersion: "219", Libc: "glibc", LibcVersion: "2.12", Iptables: "legacy"}
+	h.build(t, manager.BuildOptions{})
+	want := sysctl.Compat{Files: 65536, Filesystems: true, PrivateDevices: sysctl.On}
+	if got := h.w.booted; got.Compat != want || got.Arch != "i386" || got.Measures != nil {
+		t.Errorf("booted for %s with %+v", got.Arch, got.Compat)
+	}
+}
