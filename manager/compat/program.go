@@ -22,17 +22,38 @@ func older(version string, major, minor int) bool {
 // vsyscall is for programs that call a page the host's kernel does not give them.
 func vsyscall() measure {
 	return measure{
-		ID:   "vsyscall",
-		rows: []int{7},
-		who:  "x86-64 guests with glibc 2.13 or older (CentOS 5 and 6, Debian 4 to 7, Ubuntu 8.04 and 10.04, SLES 11)",
-		needed: func(h sysctl.Host, g sysctl.Guest) bool {
-			return h.Vsyscall == sysctl.VsyscallNone && g.Arch == "amd64" && g.Libc == "glibc" && older(g.LibcVersion, 2, 14)
-		},
-		effect:   func(c *sysctl.Compat) { c.Vsyscall = true },
-		does:     "runs copies of those of its files that call the vsyscall page, in which the call is a system call; the image stays as it is",
+		ID:     "vsyscall",
+		rows:   []int{7},
+		who:    "x86-64 guests with glibc 2.13 or older (CentOS 5 and 6, Debian 4 to 7, Ubuntu 8.04 and 10.04, SLES 11)",
+		needed: needsVsyscall,
+		effect: func(c *sysctl.Compat) { c.Vsyscall = true },
+		does: "runs copies of those of its files that call the vsyscall page, in which the call is a system call; the image stays as it is, " +
+			"and what the guest installs while it runs is changed at its next start",
 		without:  "its programs die with SIGSEGV (exit status 139), init first: the host's kernel runs with vsyscall=none",
 		evidence: "arch/x86/entry/vsyscall/vsyscall_64.c; glibc before 2.14, sysdeps/unix/sysv/linux/x86_64/time.S",
 		told:     true,
+	}
+}
+
+// needsVsyscall reports whether a guest's programs call a page that the host does not give them.
+func needsVsyscall(h sysctl.Host, g sysctl.Guest) bool {
+	return h.Vsyscall == sysctl.VsyscallNone && g.Arch == "amd64" && glibcBefore(g, 2, 14)
+}
+
+// installed is about the programs that come into a guest after its files were looked into.
+func installed() remark {
+	return remark{
+		id:   "vsyscall-installed",
+		rows: []int{7},
+		who:  "the same guests as of the measure vsyscall, when they install or compile programs",
+		when: func(h sysctl.Host, g sysctl.Guest) (why, way string) {
+			if !needsVsyscall(h, g) {
+				return "", ""
+			}
+			return "a C library or a static program that it installs while it runs dies with SIGSEGV until the next start; a reboot from inside is none",
+				"sysctl restart NAME, after an update of its C library at once"
+		},
+		evidence: "files are looked into where nobody writes them: before the root is mounted",
 	}
 }
 

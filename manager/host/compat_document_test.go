@@ -83,6 +83,9 @@ name the measures taken there besides, or the reason why the guest does not boot
 const compatMeasures = `
 ## Measures
 
+They are decided by each start, by what the guest is then, and stay in force until it is stopped: a reboot from inside keeps them. So after
+an upgrade of a guest to another release (Ubuntu 14.04 to 16.04, Debian 12 to 13), stop and start it.
+
 Each is switched for an instance or a profile by the config key ` + "`compat.<measure>`" + `: ` + "`auto`" + ` (the table decides), ` + "`on`" + ` or ` + "`off`" + `.
 `
 
