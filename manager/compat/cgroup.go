@@ -20,13 +20,10 @@ func generation(g sysctl.Guest) int {
 // cgroupNamed is for a systemd that knows only cgroup v1, where there is no cgroup v1.
 func cgroupNamed() measure {
 	return measure{
-		ID:   "cgroup-named",
-		rows: []int{1, 2, 3, 4, 5},
-		who:  "systemd before 230 (CentOS 7, Debian 8, Ubuntu 16.04, SLES 12, Amazon Linux 2)",
-		needed: func(h sysctl.Host, g sysctl.Guest) bool {
-			n := generation(g)
-			return h.Cgroups == sysctl.CgroupV2 && n > 0 && n < 230
-		},
+		ID:     "cgroup-named",
+		rows:   []int{1, 2, 3, 5},
+		who:    "systemd before 230 (CentOS 7, Debian 8, Ubuntu 16.04, SLES 12, Amazon Linux 2)",
+		needed: needsNamed,
 		cannot: func(h sysctl.Host, _ sysctl.Guest) sysctl.Remark {
 			switch {
 			case h.Cgroups != sysctl.CgroupV2:
@@ -42,6 +39,27 @@ func cgroupNamed() measure {
 		without:  `its systemd ends with "Failed to mount cgroup at /sys/fs/cgroup/systemd: Operation not permitted"`,
 		evidence: "systemd 219 mount-setup.c; kernel/cgroup/cgroup-v1.c, cgroup1_root_to_use",
 		told:     true,
+	}
+}
+
+func needsNamed(h sysctl.Host, g sysctl.Guest) bool {
+	n := generation(g)
+	return h.Cgroups == sysctl.CgroupV2 && n > 0 && n < 230
+}
+
+// namedSeen is what others on the host see of the hierarchy.
+func namedSeen() remark {
+	return remark{
+		id:   "cgroup-named-seen",
+		rows: []int{4},
+		who:  "the same guests as of the measure cgroup-named",
+		when: func(h sysctl.Host, g sysctl.Guest) (why, way string) {
+			if !needsNamed(h, g) || h.Named != "" {
+				return "", ""
+			}
+			return "until the last such guest stops every process of the host has a line name=systemd in /proc/PID/cgroup, and liblxc, where users run it without root, makes no systemd scope for what they start", ""
+		},
+		evidence: "kernel/cgroup/cgroup.c, proc_cgroup_show; liblxc cgfsng.c, unpriv_systemd_create_scope",
 	}
 }
 

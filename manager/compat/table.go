@@ -45,6 +45,6 @@ func refusals() []remark { return []remark{foreign(), kernelTooOld(), noIA32()} 
 // notes are what a guest has to live with here.
 func notes() []remark {
 	return []remark{
-		unknownGuest(), installed(), noLegacyTables(), deviceNodes(), oldSSH(), oldTLS(),
+		unknownGuest(), namedSeen(), installed(), noLegacyTables(), deviceNodes(), oldSSH(), oldTLS(),
 	}
 }

@@ -59,8 +59,8 @@ const compatHead = `<!-- Generated from the table in manager/compat and the cata
 An OS expects of its kernel what was usual when it was made. Before anything is changed, ` + "`launch` and `start`" + ` compare what is known
 of the guest with what was found out about the host, and take **measures**, or refuse in one sentence with the way out. Nothing of
 it is told from a name: the guest is looked at in its files (a template that is not built yet by its recipe), the host by
-trying. No measure needs a reboot of the host, or is visible outside of the instance, but for iptables, which may have the host
-load modules of its kernel, and says so.
+trying. No measure needs a reboot of the host. None is visible outside of the instance but for two, which say so: cgroup-named, by a line
+in /proc/PID/cgroup while such a guest runs, and iptables, which may have the host load modules of its kernel.
 
 ` + "```sh" + `
 sysctl check                       # what this host has and lacks
