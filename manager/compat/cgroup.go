@@ -68,9 +68,10 @@ func namedSeen() remark {
 // mounts for every guest. From 258 on systemd mounts cgroup2 by itself, whatever there is.
 func cgroup2() measure {
 	return measure{
-		ID:   "cgroup2",
-		rows: []int{6},
-		who:  "systemd 256 and newer (Debian 13, Fedora 41, RHEL 10)",
+		ID:      "cgroup2",
+		rows:    []int{6},
+		instead: "cgroup-named",
+		who:     "systemd 256 and newer (Debian 13, Fedora 41, RHEL 10)",
 		needed: func(h sysctl.Host, g sysctl.Guest) bool {
 			return h.Cgroups != sysctl.CgroupV2 && generation(g) >= 256
 		},

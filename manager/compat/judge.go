@@ -1,6 +1,10 @@
 package compat
 
-import "github.com/sysctl-os/sysctl"
+import (
+	"slices"
+
+	"github.com/sysctl-os/sysctl"
+)
 
 // Judge says whether a guest boots on a host, and with which measures. Of an instance's configuration it looks at Privileged
 // and at Compat, where a name that is no measure is not looked at. A measure that is switched off leaves a note of what will
@@ -18,6 +22,12 @@ func Judge(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) sysctl.Verdict {
 			v.Notes = append(v.Notes, sysctl.Remark{ID: m.ID, Why: m.without + " (compat." + m.ID + " is off)", Way: "sysctl config unset NAME compat." + m.ID})
 		case choice == sysctl.Off, choice != sysctl.On && !needed:
 		default:
+			if taken(v.Measures, m.instead) {
+				v.Refusals = append(v.Refusals, sysctl.Remark{ID: m.ID,
+					Why: "compat." + m.ID + " is on and the measure " + m.instead + " is in force, and it can have only one of the two",
+					Way: "sysctl config unset NAME compat." + m.ID})
+				continue
+			}
 			if m.cannot != nil {
 				if why := m.cannot(h, g); why.Why != "" {
 					why.ID = m.ID
@@ -44,4 +54,8 @@ func Judge(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) sysctl.Verdict {
 	}
 	v.Boots = len(v.Refusals) == 0
 	return v
+}
+
+func taken(all []sysctl.Measure, id string) bool {
+	return slices.ContainsFunc(all, func(m sysctl.Measure) bool { return m.ID == id })
 }

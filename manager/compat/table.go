@@ -16,7 +16,8 @@ type measure struct {
 	evidence string                                            // where the fact is from
 	told     bool                                              // a start says that it is taken
 
-	unprivileged bool // a privileged instance does not need it
+	unprivileged bool   // a privileged instance does not need it
+	instead      string // a measure before it in the table, of which a guest can have only one of the two
 }
 
 // remark is a fact that no measure changes: a reason not to boot, or something to live with. when returns "" where it does
