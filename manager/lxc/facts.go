@@ -30,8 +30,9 @@ func (rt *Runtime) Host(ctx context.Context) (sysctl.Host, error) {
 	h.SELinuxFS = filesystem("selinuxfs")
 	h.Emulated = emulated(binfmtDir)
 	h.Lxcfs = lxcfsDir()
-	h.LegacyTables = hostTables().possible(h.Release)
-	h.LegacyUnloaded = h.LegacyTables && !hostTables().have()
+	legacy := hostTables(h.Release)
+	h.LegacyTables = legacy.possible()
+	h.LegacyUnloaded = h.LegacyTables && !legacy.have() && legacy.loadable()
 	t, err := rt.tried(ctx)
 	h.Vsyscall, h.IA32 = t.Vsyscall, t.IA32
 	return h, err

@@ -67,16 +67,18 @@ func TestTables(t *testing.T) {
 	for _, c := range []struct {
 		name             string
 		have, module     bool
+		six              bool // the kernel has a module for IPv6
 		modprobe         bool
 		disabled         string
 		possible, called bool
 	}{
-		{"in the kernel", true, false, false, "0", true, false},
-		{"a module", false, true, true, "0", true, true},
-		{"a module, and nobody to load it", false, true, false, "0", false, false},
-		{"a module, and nothing may be loaded", false, true, true, "1", false, true},
-		{"no module", false, false, true, "0", false, true},
-		{"no modules at all", false, false, true, "", false, true},
+		{"in the kernel", true, false, false, false, "0", true, false},
+		{"in the kernel, but for IPv6", true, true, true, true, "0", true, true},
+		{"a module", false, true, false, true, "0", true, true},
+		{"a module, and nobody to load it", false, true, true, false, "0", false, false},
+		{"a module, and nothing may be loaded", false, true, false, true, "1", false, true},
+		{"no module", false, false, false, true, "0", false, true},
+		{"no modules at all", false, false, false, true, "", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -90,7 +92,7 @@ func TestTables(t *testing.T) {
 				}
 				return path
 			}
-			tb := tables{names: filepath.Join(dir, "names"), modules: filepath.Join(dir, "modules"), disabled: filepath.Join(dir, "disabled"),
+			tb := tables{names: filepath.Join(dir, "names"), names6: filepath.Join(dir, "names6"), modules: filepath.Join(dir, "modules/6.1.0"), disabled: filepath.Join(dir, "disabled"),
 				path: []string{filepath.Join(dir, "none"), filepath.Join(dir, "sbin")}}
 			if c.have {
 				file("names", "", 0o600)
@@ -98,13 +100,16 @@ func TestTables(t *testing.T) {
 			if c.module {
 				file("modules/6.1.0/kernel/net/ipv4/netfilter/ip_tables.ko.xz", "", 0o600)
 			}
+			if c.six {
+				file("modules/6.1.0/kernel/net/ipv6/netfilter/ip6_tables.ko", "", 0o600)
+			}
 			if c.modprobe {
 				file("sbin/modprobe", "#!/bin/sh\necho \"$@\" >"+dir+"/called\n", 0o700)
 			}
 			if c.disabled != "" {
 				file("disabled", c.disabled+"\n", 0o600)
 			}
-			if got := tb.possible("6.1.0"); got != c.possible {
+			if got := tb.possible(); got != c.possible {
 				t.Errorf("possible: %v", got)
 			}
 			tb.load(t.Context())

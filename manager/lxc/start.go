@@ -29,7 +29,9 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 		return sysctl.State{}, sysctl.Wrap(err, "note the host's interfaces")
 	}
 	if b.Compat.LegacyTables {
-		hostTables().load(ctx)
+		if err := loadTables(ctx); err != nil {
+			return sysctl.State{}, err
+		}
 	}
 	unlock, err := rt.lockCgroups(unix.LOCK_SH)
 	if err != nil {
