@@ -252,7 +252,7 @@ func TestPullSource(t *testing.T) {
 		}
 	}
 	for ref, want := range map[string]string{
-		"debian": "must be REMOTE:ALIAS", ":x": "must be", "images:": "must be", "nera:debian/12": "there are corp, images, near", "oci:UPPER/case:x": "",
+		"debian": "must be REMOTE:ALIAS", ":x": "must be", "images:": "must be", "nera:debian/12": "known are corp, images, near", "oci:UPPER/case:x": "",
 		"near:--x": "is not an alias", "oci:": "must be", "docker:////": "",
 	} {
 		if _, _, err := pullSource(ref, remotes(user)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

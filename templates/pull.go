@@ -88,7 +88,7 @@ func pullSource(ref string, remotes map[string]Remote) (s recipeSource, mirror m
 	r, ok := remotes[prefix]
 	if !ok {
 		known := slices.Sorted(maps.Keys(remotes))
-		err := sysctl.E(sysctl.NotFound, "there is no remote %q: there are %s", prefix, strings.Join(known, ", "))
+		err := sysctl.E(sysctl.NotFound, "there is no remote %q: known are %s", prefix, strings.Join(known, ", "))
 		if near := sysctl.Nearest(prefix, known); near != "" {
 			err = err.WithHint("did you mean %s:%s?", near, image)
 		}

@@ -185,45 +185,34 @@ func bitsOf(arch string) int {
 	return 64
 }
 
-// decode reads a recipe. Errors of form are Invalid and say file:LINE; errors of meaning are FieldErrors that
-// say the line, all at once. name is what the recipe must be called.
+// decode reads a recipe. What is no YAML is Invalid and says FILE:LINE; everything else that is wrong is FieldErrors that say
+// the line, all at once. name is what the recipe must be called.
 func decode(file, name string, data []byte, by *rules) (recipe, error) {
 	var r recipe
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	err := dec.Decode(&r)
-	if err == io.EOF {
+	var form *yaml.TypeError
+	switch {
+	case err == io.EOF:
 		return r, sysctl.E(sysctl.Invalid, "%s: the file is empty", file)
-	}
-	if err == nil && dec.Decode(new(yaml.Node)) != io.EOF {
+	case errors.As(err, &form):
+		return r, sysctl.Wrap(r.formErrors(form.Errors, name, data, by), "%s", file)
+	case err != nil:
+		return r, sysctl.E(sysctl.Invalid, "%s", syntaxError(file, err))
+	case dec.Decode(new(yaml.Node)) != io.EOF:
 		return r, sysctl.E(sysctl.Invalid, "%s: more than one YAML document", file)
-	}
-	if err != nil {
-		return r, sysctl.E(sysctl.Invalid, "%s", yamlError(file, err))
 	}
 	return r, sysctl.Wrap(r.expand(nil).check(name, data, by), "%s", file)
 }
 
-// yamlError says FILE:LINE: what for everything the decoder complains of.
-func yamlError(file string, err error) string {
-	var te *yaml.TypeError
-	lines := []string{strings.TrimPrefix(err.Error(), "yaml: ")}
-	if errors.As(err, &te) {
-		lines = te.Errors
+// syntaxError says FILE:LINE: what.
+func syntaxError(file string, err error) string {
+	what := strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(what); m != nil {
+		return file + ":" + m[1] + ": " + what[len(m[0]):]
 	}
-	unknown := regexp.MustCompile(`field (\S+) not found in type \S+`)
-	at := regexp.MustCompile(`^line (\d+): `)
-	for i, l := range lines {
-		l = unknown.ReplaceAllString(l, "unknown field $1")
-		l = regexp.MustCompile(` into templates\.\w+`).ReplaceAllString(l, "")
-		if m := at.FindStringSubmatch(l); m != nil {
-			l = file + ":" + m[1] + ": " + l[len(m[0]):]
-		} else {
-			l = file + ": " + l
-		}
-		lines[i] = l
-	}
-	return strings.Join(lines, "; ")
+	return file + ": " + what
 }
 
 // line finds the line of a field, or of the nearest thing above that is there. path is "os.arch" or "source[0].suite".

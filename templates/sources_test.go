@@ -241,7 +241,10 @@ func TestVariables(t *testing.T) {
 		wantError(t, err, sysctl.Invalid, x.want)
 	}
 	dir, _ := emptyDir(t)
-	_, err := buildOf(t, text, dir, BuildOptions{Set: map[string]string{"tree": from}})
+	_, err := buildOf(t, recipeOf("", "type: dir, path: /none"), dir, BuildOptions{Set: map[string]string{"tree": from}})
+	wantError(t, err, sysctl.Invalid, "tree: is no variable of template mine: it has none")
+	dir, _ = emptyDir(t)
+	_, err = buildOf(t, text, dir, BuildOptions{Set: map[string]string{"tree": from}})
 	wantError(t, err, sysctl.Invalid, "not a root filesystem") // it was looked at
 }
 

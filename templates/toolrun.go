@@ -165,6 +165,10 @@ func (o *toolOutput) cause() string {
 	lines := slices.DeleteFunc(slices.Clone(o.last), func(l string) bool {
 		return !strings.HasPrefix(l, "E: ") && !strings.HasPrefix(l, "Error: ") && !strings.HasPrefix(l, "FATAL ERROR")
 	})
+	telling := slices.DeleteFunc(slices.Clone(lines), isEcho)
+	if len(telling) > 0 {
+		lines = telling
+	}
 	if len(lines) == 0 {
 		lines = o.last
 	}
@@ -172,4 +176,10 @@ func (o *toolOutput) cause() string {
 		return "it said nothing"
 	}
 	return strings.Join(lines, "; ")
+}
+
+// isEcho reports whether a line only says that something failed of which another line says why.
+func isEcho(l string) bool {
+	return strings.HasPrefix(l, "E: ") && strings.HasSuffix(l, " failed") || strings.HasSuffix(l, " failed to run") ||
+		strings.HasPrefix(l, "E: Some index files failed to download.")
 }

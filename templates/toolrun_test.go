@@ -36,3 +36,19 @@ func TestToolFailure(t *testing.T) {
 		}
 	}
 }
+
+// Of what a tool says at its end only what tells a person something is passed on.
+func TestToolCause(t *testing.T) {
+	for said, want := range map[string]string{
+		"I: running\nE: Failed to fetch x\nE: Some index files failed to download. They have been ignored.\nE: apt-get update -oX failed\nE: mmdebstrap failed to run\n": "E: Failed to fetch x",
+		"E: apt-get update failed\nE: mmdebstrap failed to run\n": "E: apt-get update failed; E: mmdebstrap failed to run",
+		"last words\n": "last words",
+		"":             "it said nothing",
+	} {
+		out := &toolOutput{}
+		out.Write([]byte(said))
+		if got := out.cause(); got != want {
+			t.Errorf("%q: %s", said, got)
+		}
+	}
+}

@@ -16,7 +16,8 @@ func variables() *regexp.Regexp { return regexp.MustCompile(`\$\{([a-z][a-z0-9_]
 // expand returns the recipe with its variables' values in place of ${name}, those in set before the recipe's own. A
 // variable without a value stays as it is written, and so does ${name} of something else: files may hold scripts.
 func (r recipe) expand(set map[string]string) recipe {
-	vars := maps.Clone(r.Vars)
+	vars := map[string]string{}
+	maps.Copy(vars, r.Vars)
 	maps.Copy(vars, set)
 	replace := func(s string) string {
 		if !strings.Contains(s, "${") {

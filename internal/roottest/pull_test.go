@@ -533,13 +533,13 @@ func TestBrokenRecipes(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(errs), "\n")
 	for _, want := range []string{
 		"one.yaml: os.arch: is missing", "(line 3)", "one.yaml: eol: ", "(line 4)", "one.yaml: source[0].url: ", "one.yaml: source[0].sha256: is missing", "(line 6)",
-		"one.yaml: source[1].type: \"ftp\" is not known", "(line 7)", "three.yaml:2: unknown field nane", "three.yaml:3: unknown field sauce", "two.yaml:",
+		"one.yaml: source[1].type: \"ftp\" is not known", "(line 7)", "three.yaml: nane: unknown field: did you mean name? (line 2)", "three.yaml: sauce: unknown field: did you mean source? (line 3)", "three.yaml: os.arch: is missing", "two.yaml:",
 	} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("no %q", want)
 		}
 	}
-	if status != 2 || len(lines) != 7 {
+	if status != 2 || len(lines) != 14 {
 		t.Errorf("exit status %d, %d lines\n%s", status, len(lines), errs)
 	}
 	if status, _, errs := e.sysctl(t, "template", "validate", filepath.Join(dir, "one.yaml")); status != 2 || strings.Count(errs, "\n") != 5 {
