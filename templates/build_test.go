@@ -47,12 +47,12 @@ func TestBuild(t *testing.T) {
 	needs.Root(t)
 	files := "files:\n  - {path: /etc/motd, mode: \"0600\", content: hello}\n"
 	for tool, want := range map[string]string{
-		"mmdebstrap":  "--variant=minbase --include=systemd-sysv --mode=root --format=directory --architectures=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
+		"mmdebstrap":  "--variant=minbase --include=systemd-sysv --aptopt=Acquire::http::Timeout \"60\" --aptopt=Acquire::https::Timeout \"60\" --mode=root --format=directory --architectures=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
 		"debootstrap": "--variant=minbase --include=systemd-sysv --arch=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
 	} {
 		t.Run(tool, func(t *testing.T) {
 			c, _ := load(t, map[string]string{"mine.yaml": good + files})
-			fakeTool(t, tool, makeSystem+"\necho 'I: extracting archives...' >&2; echo other")
+			fakeTool(t, tool, makeSystem+"\ncat $WGETRC > $dir/etc/wgetrc\necho 'I: extracting archives...' >&2; echo other")
 			dir, above := emptyDir(t)
 			var log bytes.Buffer
 			var steps []string
@@ -71,6 +71,9 @@ func TestBuild(t *testing.T) {
 			want := strings.NewReplacer("DIR", dir, "ARCH", hostArch()).Replace(want)
 			if err != nil || string(args) != want {
 				t.Errorf("arguments %s (%v)\nwant %s", args, err, want)
+			}
+			if conf, err := os.ReadFile(dir + "/etc/wgetrc"); err != nil || !strings.HasSuffix(string(conf), "\ntimeout = 60\ntries = 2\n") {
+				t.Errorf("wgetrc %s (%v)", conf, err)
 			}
 			temp, err := os.ReadFile(dir + "/etc/tmpdir")
 			if err != nil || len(temp) < 3 {
@@ -117,7 +120,7 @@ func TestBuildRefuses(t *testing.T) {
 		want           string
 	}{
 		{"unknown template", "mime", dir, BuildOptions{}, sysctl.NotFound, "did you mean mine?"},
-		{"broken template", "broken", dir, BuildOptions{}, sysctl.Invalid, "unknown field x"},
+		{"broken template", "broken", dir, BuildOptions{}, sysctl.Invalid, "x: unknown field"},
 		{"foreign architecture", "mine", dir, BuildOptions{Arch: "vax"}, sysctl.Invalid, `"mine" is not made for vax: amd64, arm64`},
 		{"mirror that is an option", "mine", dir, BuildOptions{Mirror: "--setup-hook=x"}, sysctl.Invalid, "is not an http, https or file URL"},
 		{"full directory", "mine", above, BuildOptions{}, sysctl.Conflict, "is not empty"},

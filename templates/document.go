@@ -56,7 +56,7 @@ mirrors:
   debian: http://mirror.example/debian          # the package archive of a distribution, by its os.id
   centos7: file:///srv/vault                    # or of one template
   docker.io: https://hub.example                # what stands for everything on a registry or image server
-silence: 90s                                    # how long a server may say next to nothing before the next is tried; a minute
+silence: 90s                                    # how long a server may say next to nothing, to us and to bootstrap tools; a minute
 remotes:                                        # for sysctl image pull
   near: {type: simplestreams, url: https://images.example}   # near:debian/12
   hub: {type: oci, url: https://hub.example/team}            # hub:server:7

@@ -201,6 +201,9 @@ type brokenOff struct{ err error }
 func (e brokenOff) Error() string { return "broken off: " + e.err.Error() }
 func (e brokenOff) Unwrap() error { return e.err }
 
+// identity asks for a file as it is, since the sum is of that. Files of any size are asked for so, and nothing else is.
+const identity = "identity"
+
 // attempt asks once for what is missing.
 func (d *download) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -209,7 +212,7 @@ func (d *download) attempt(ctx context.Context) error {
 	if err != nil {
 		return sysctl.E(sysctl.Invalid, "%v", err)
 	}
-	req.Header.Set("Accept-Encoding", "identity") // the sum is of the file as it is
+	req.Header.Set("Accept-Encoding", identity)
 	if d.at > 0 {
 		req.Header.Set("Range", d.missing())
 	}
@@ -323,9 +326,14 @@ func status(resp *http.Response) error {
 	return sysctl.E(sysctl.Unavailable, "the server says %s", what).WithHint("try another mirror")
 }
 
+// patience bounds what is not known by its sum, and is small.
+func patience(ctx context.Context, quiet time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, 5*quiet, fmt.Errorf("it took more than %s", 5*quiet))
+}
+
 // getSmall gets an index or manifest, which is not known by its sum.
 func getSmall(ctx context.Context, client *http.Client, at string, quiet time.Duration, accept ...string) ([]byte, http.Header, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 5*quiet, fmt.Errorf("it took more than %s", 5*quiet))
+	ctx, cancel := patience(ctx, quiet)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -66,19 +67,21 @@ func (b *build) bootstrap(ctx context.Context, s recipeSource) (string, error) {
 		return "", sysctl.E(sysctl.Unsupported, "keyring %s: %w", s.Keyring, err)
 	}
 	run := toolRun{program: program, progress: b.Progress, log: b.Log}
+	temp, err := os.MkdirTemp("", "sysctl-bootstrap-")
+	if err != nil {
+		return "", sysctl.Wrap(err, "temporary directory")
+	}
+	defer os.RemoveAll(temp)
 	what := s.Suite
 	if s.isRPM(b.recipe) {
 		what = b.recipe.OS.ID + " " + s.Release
-		temp, err := os.MkdirTemp("", "sysctl-repos-")
-		if err != nil {
-			return "", sysctl.Wrap(err, "temporary directory")
-		}
-		defer os.RemoveAll(temp)
-		if run.args, err = b.rpmArgs(path.Base(program), s, mirror, temp); err != nil {
-			return "", err
-		}
+		run.args, err = b.rpmArgs(path.Base(program), s, mirror, temp)
 	} else {
 		run.args = b.debianArgs(path.Base(program), s, mirror)
+		run.env, err = b.wgetEnv(temp)
+	}
+	if err != nil {
+		return "", err
 	}
 	if err := run.run(ctx); err != nil {
 		return "", err
@@ -132,6 +135,9 @@ func (b *build) debianArgs(tool string, s recipeSource, mirror string) []string 
 		args = append(args, "--keyring="+s.Keyring)
 	}
 	if tool == "mmdebstrap" {
+		for _, scheme := range []string{"http", "https"} {
+			args = append(args, fmt.Sprintf("--aptopt=Acquire::%s::Timeout \"%d\"", scheme, b.patience()))
+		}
 		args = append(args, "--mode=root", "--format=directory", "--architectures="+b.Arch)
 		if b.Arch == "i386" && hostArch() == "amd64" {
 			args = append(args, "--skip=check/qemu") // the processor runs it; mmdebstrap would want an emulator
@@ -146,6 +152,19 @@ func (b *build) debianArgs(tool string, s recipeSource, mirror string) []string 
 	return args
 }
 
+// patience is how many seconds a tool may wait for a server that says nothing.
+func (b *build) patience() int { return max(1, int(b.quiet/time.Second)) }
+
+// wgetEnv gives wget, by which debootstrap downloads, the user's configuration with an end to its patience, in temp: it would
+// wait a quarter of an hour, twenty times.
+func (b *build) wgetEnv(temp string) ([]string, error) {
+	// What cannot be read does not count for wget either.
+	conf, _ := os.ReadFile(cmp.Or(os.Getenv("WGETRC"), "/root/.wgetrc"))
+	at := filepath.Join(temp, "wgetrc")
+	conf = fmt.Appendf(conf, "\ntimeout = %d\ntries = 2\n", b.patience())
+	return []string{"WGETRC=" + at}, os.WriteFile(at, conf, 0o600)
+}
+
 // rpmArgs are the arguments of a tool for RPM repositories. Its configuration lies in temp: nothing of the host's counts.
 func (b *build) rpmArgs(tool string, s recipeSource, mirror, temp string) ([]string, error) {
 	arch, ok := rpmArch(b.Arch)
@@ -156,7 +175,8 @@ func (b *build) rpmArgs(tool string, s recipeSource, mirror, temp string) ([]str
 		return nil, sysctl.E(sysctl.Unsupported, "yum makes no tree for %s on %s", b.Arch, hostArch()).WithHint("apt-get install dnf")
 	}
 	var conf strings.Builder
-	fmt.Fprintf(&conf, "[main]\ncachedir=%s/cache\nreposdir=%s/none\npersistdir=%s/state\nlogdir=%s\nplugins=0\ninstall_weak_deps=0\nassumeyes=1\n", temp, temp, temp, temp)
+	fmt.Fprintf(&conf, "[main]\ncachedir=%s/cache\nreposdir=%s/none\npersistdir=%s/state\nlogdir=%s\nplugins=0\ninstall_weak_deps=0\nassumeyes=1\ntimeout=%d\nretries=2\n",
+		temp, temp, temp, temp, b.patience())
 	for _, r := range s.Repos {
 		fmt.Fprintf(&conf, "[%s]\nname=%s\nbaseurl=%s/%s\nenabled=1\n", r.Name, r.Name, strings.TrimSuffix(mirror, "/"), r.Path)
 		switch {

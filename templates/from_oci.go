@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -180,22 +182,38 @@ func (r *registry) client(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, sysctl.E(sysctl.Unavailable, "login to %s: %w", repo.RegistryStr(), err)
 	}
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, r.build.client.Transport, []string{repo.Scope(transport.PullScope)})
+	ctx, cancel := patience(ctx, r.quiet)
+	defer cancel()
+	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, registryTransport{r.build.client.Transport}, []string{repo.Scope(transport.PullScope)})
+	if cause := context.Cause(ctx); cause != nil { // the library does not look whether it has read all of an answer
+		err = cause
+	}
 	if err != nil {
-		return nil, sysctl.Wrap(unreachable(oneLine(err)), "registry %s", repo.RegistryStr())
+		return nil, sysctl.Wrap(unreachable(said(err)), "registry %s", repo.RegistryStr())
 	}
 	r.way = newClient(rt)
 	return r.way, nil
 }
 
-// oneLine is an error of the library with its lines in one.
-func oneLine(err error) error {
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	if text == err.Error() {
-		return err
+// said is what the library complains of, in one line. A registry that may be spoken to without encryption is asked with it
+// too, and both complaints come as one: what says only that there is none is left out.
+func said(err error) error {
+	var all []string
+	for part := range strings.SplitSeq(strings.Join(strings.Fields(err.Error()), " "), "; ") {
+		part = regexp.MustCompile(`^Get "[^"]*": `).ReplaceAllString(part, "")
+		if !slices.Contains(all, part) {
+			all = append(all, part)
+		}
 	}
-	return errors.New(text)
+	telling := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == plainHTTP })
+	if len(telling) > 0 {
+		all = telling
+	}
+	return errors.New(strings.Join(all, "; "))
 }
+
+// plainHTTP is what net/http says of a server without encryption.
+const plainHTTP = "http: server gave HTTP response to HTTPS client"
 
 // url is where something of the repository is.
 func (r *registry) url(kind, id string) string {

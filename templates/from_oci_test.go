@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	inprocess "github.com/google/go-containerregistry/pkg/registry"
 
@@ -397,6 +398,25 @@ func TestOCIFails(t *testing.T) {
 		{"not for us", r.source("others"), nil, sysctl.Unsupported, "there is none for linux/" + ociArch() + ": linux/vax"},
 		{"image for others", r.source("foreign"), nil, sysctl.Unsupported, "the image is for linux/vax"},
 		{"index that lies", r.source("lying"), nil, sysctl.Unsupported, "the image is for linux/vax"},
+		{"sent on to a file", r.source("one"), answer("/v2/", sendTo("file:///dev/zero")), sysctl.Unavailable, "sent on to file:///dev/zero, which is no server"},
+		{"login at a file", r.source("one"), answer("/v2/", login("file:///dev/zero")), sysctl.Unavailable, "sent on to file:///dev/zero"},
+		{"sent on for ever", r.source("one"), answer("/v2/", sendTo("/v2/")), sysctl.Unavailable, "redirects"},
+		{"login without end", r.source("one"), func(w http.ResponseWriter, req *http.Request) bool {
+			if req.URL.Path == "/token" {
+				_, _ = io.Copy(w, endless{req.Context()})
+			} else {
+				login(r.URL + "/token")(w)
+			}
+			return true
+		}, sysctl.Unavailable, "registry "},
+		{"slow hello", r.source("one"), func(w http.ResponseWriter, req *http.Request) bool { trickle(w, req, make([]byte, 1<<20)); return true }, sysctl.Unavailable, "it took more than 1s"},
+		{"slow to say anything", r.source("one"), func(_ http.ResponseWriter, req *http.Request) bool { <-req.Context().Done(); return true }, sysctl.Unavailable, "timeout awaiting response headers"},
+		{"slow manifest", r.source("one"), func(w http.ResponseWriter, req *http.Request) bool {
+			if strings.Contains(req.URL.Path, "/manifests/") {
+				trickle(w, req, make([]byte, 1<<20))
+			}
+			return strings.Contains(req.URL.Path, "/manifests/")
+		}, sysctl.Unavailable, "it took more than 1s"},
 		{"hostile layer", r.source("hostile"), nil, sysctl.Invalid, "leads out of the tree"},
 		{"damaged layer", r.source("damaged"), nil, sysctl.Invalid, "the tar.gz archive is truncated"},
 		{"layer elsewhere", r.source("url"), nil, sysctl.Unsupported, "no archive that the registry has"},
@@ -405,12 +425,39 @@ func TestOCIFails(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r.before = x.before
+			o := BuildOptions{}
+			if strings.HasPrefix(x.name, "slow") {
+				o.Silence = 200 * time.Millisecond
+			}
 			dir, above := emptyDir(t)
-			_, err := buildOf(t, recipeOf("", x.source), dir, BuildOptions{})
+			_, err := buildOf(t, recipeOf("", x.source), dir, o)
 			wantError(t, err, x.kind, "build mine: oci "+r.host()+"/library/os:", x.want)
 			untouched(t, above)
 		})
 	}
+}
+
+func sendTo(place string) func(w http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.Header().Set("Location", place)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}
+}
+
+// login sends whoever asks to place for a token.
+func login(place string) func(w http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="`+place+`",service="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}
+}
+
+// endless reads zeros until the context ends.
+type endless struct{ ctx context.Context }
+
+func (e endless) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), e.ctx.Err()
 }
 
 // The login of the Docker configuration is used, and is not sent to whom the registry sends us on.

@@ -113,7 +113,7 @@ func pullSource(ref string, remotes map[string]Remote) (s recipeSource, mirror m
 func ociSource(text string) (recipeSource, error) {
 	ref, err := name.ParseReference(text)
 	if err != nil {
-		return recipeSource{}, sysctl.E(sysctl.Invalid, "%v", oneLine(err))
+		return recipeSource{}, sysctl.E(sysctl.Invalid, "%v", said(err))
 	}
 	s := recipeSource{Type: "oci", Complete: true}
 	repo := strings.TrimPrefix(ref.Context().RegistryStr(), "index.") + "/" + ref.Context().RepositoryStr()

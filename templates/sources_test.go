@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -255,7 +256,7 @@ func TestBuildDNF(t *testing.T) {
 	c, _ := load(t, map[string]string{"mine.yaml": text})
 	fakeTool(t, "dnf", script)
 	dir, _ := emptyDir(t)
-	got, err := c.Build(t.Context(), "mine", dir, BuildOptions{Arch: "i386", Mirrors: map[string]string{"debian": "https://127.0.0.1:1/el9/"}})
+	got, err := c.Build(t.Context(), "mine", dir, BuildOptions{Arch: "i386", Silence: 7 * time.Second, Mirrors: map[string]string{"debian": "https://127.0.0.1:1/el9/"}})
 	if err != nil || got.Source != "dnf debian 9 (i386)" {
 		t.Fatalf("%+v %v", got, err)
 	}
@@ -264,7 +265,7 @@ func TestBuildDNF(t *testing.T) {
 		t.Errorf("%s %v", args, err)
 	}
 	conf, err := os.ReadFile(dir + "/etc/conf")
-	for _, line := range []string{"[baseos]\n", "baseurl=https://127.0.0.1:1/el9/BaseOS/$basearch/os\n", "gpgcheck=1\ngpgkey=https://a.example/KEY\n", "gpgkey=file:///etc/key\n", "plugins=0\n"} {
+	for _, line := range []string{"[baseos]\n", "baseurl=https://127.0.0.1:1/el9/BaseOS/$basearch/os\n", "gpgcheck=1\ngpgkey=https://a.example/KEY\n", "gpgkey=file:///etc/key\n", "plugins=0\n", "timeout=7\nretries=2\n"} {
 		if err != nil || !strings.Contains(string(conf), line) {
 			t.Errorf("no %q in %s (%v)", line, conf, err)
 		}

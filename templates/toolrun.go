@@ -23,6 +23,7 @@ import (
 type toolRun struct {
 	program  string
 	args     []string
+	env      []string // added to the environment
 	progress sysctl.Progress
 	log      io.Writer
 	files    []*os.File // the tool's descriptors from 3 on
@@ -40,7 +41,7 @@ func (r toolRun) run(ctx context.Context) error {
 	out := &toolOutput{log: r.log, progress: r.progress}
 	cmd := exec.CommandContext(ctx, r.program, r.args...)
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = out, out, r.files
-	cmd.Dir, cmd.Env = "/", toolEnv(os.Environ(), temp)
+	cmd.Dir, cmd.Env = "/", append(toolEnv(os.Environ(), temp), r.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid: true, Pdeathsig: syscall.SIGKILL,
 		Cloneflags:   syscall.CLONE_NEWPID,
