@@ -74,6 +74,11 @@ func TestRenderNetwork(t *testing.T) {
 		_, err := h.RenderNetwork(ctx, o)
 		kind(t, err, sysctl.NotFound)
 	}
+	_, err := h.RenderNetwork(ctx, manager.RenderOptions{Name: "debian12"})
+	kind(t, err, sysctl.NotFound)
+	if hint := sysctl.HintOf(err); hint != "sysctl network render --image debian12" {
+		t.Errorf("hint %q", hint)
+	}
 }
 
 // Steps that an instance is not to have are taken back when it is made, and never later.

@@ -58,6 +58,10 @@ func (m *Manager) RenderNetwork(ctx context.Context, o RenderOptions) (Rendering
 	var r Rendering
 	if err == nil {
 		r, err = m.renderInstance(ctx, inst, o)
+	} else if sysctl.KindOf(err) == sysctl.NotFound {
+		if _, ierr := m.DB.Image(ctx, o.Name); ierr == nil {
+			err = sysctl.E(sysctl.NotFound, "%w", err).WithHint("sysctl network render --image %s", o.Name)
+		}
 	}
 	return r, sysctl.Wrap(err, "render %s", o.Name)
 }

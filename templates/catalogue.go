@@ -207,7 +207,11 @@ func (c *Catalogue) Validate(path string) error {
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return sysctl.E(sysctl.NotFound, "template file %s does not exist", path)
+		err := sysctl.E(sysctl.NotFound, "template file %s does not exist", path)
+		if at := slices.IndexFunc(c.entries, func(e entry) bool { return e.name == path && e.origin != builtInOrigin }); at >= 0 {
+			return err.WithHint("sysctl template validate %s", c.entries[at].origin)
+		}
+		return err
 	case errors.Is(err, unix.EISDIR):
 		return sysctl.E(sysctl.Invalid, "%s is a directory: name a recipe's file", path)
 	case err != nil:

@@ -152,6 +152,9 @@ func TestUserTemplates(t *testing.T) {
 	if err := c.Validate(filepath.Join(dir, "none.yaml")); sysctl.KindOf(err) != sysctl.NotFound {
 		t.Errorf("none: %v", err)
 	}
+	if err := c.Validate("mine"); sysctl.KindOf(err) != sysctl.NotFound || sysctl.HintOf(err) != "sysctl template validate "+filepath.Join(dir, "mine.yaml") {
+		t.Errorf("a name instead of a file: %v, hint %q", err, sysctl.HintOf(err))
+	}
 	if c, err := Load(filepath.Join(dir, "absent")); err != nil || !slices.ContainsFunc(c.List(), func(tm sysctl.Template) bool { return tm.Name == "debian12" }) {
 		t.Errorf("absent directory: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,6 +100,10 @@ func parseNIC(text string, bad *sysctl.FieldErrors) sysctl.GuestNIC {
 	nic := sysctl.GuestNIC{Name: words[0]}
 	for _, word := range words[1:] {
 		key, value, _ := strings.Cut(word, "=")
+		if !slices.Contains(nicOptions(), key) {
+			bad.Add("--nic "+nic.Name+": "+key, "is no option: known are %s", strings.Join(nicOptions(), ", "))
+			continue
+		}
 		if what := setNIC(&nic, key, value); what != "" {
 			bad.Add("--nic "+nic.Name+": "+key, "%q is not %s", value, what)
 		}
@@ -106,7 +111,12 @@ func parseNIC(text string, bad *sysctl.FieldErrors) sysctl.GuestNIC {
 	return nic
 }
 
-// setNIC sets one option, and says what would be right where the value is not.
+// nicOptions are the options that setNIC knows.
+func nicOptions() []string {
+	return []string{"ipv4.address", "ipv4.gateway", "ipv6.address", "ipv6.gateway", "mtu", "hwaddr", "route"}
+}
+
+// setNIC sets one of nicOptions, and says what would be right where the value is not.
 func setNIC(nic *sysctl.GuestNIC, key, value string) (right string) {
 	v6 := strings.HasPrefix(key, "ipv6.")
 	switch key {
@@ -145,8 +155,6 @@ func setNIC(nic *sysctl.GuestNIC, key, value string) (right string) {
 			return "DESTINATION@NEXTHOP, as 192.0.2.0/24@10.0.0.9"
 		}
 		nic.Routes = append(nic.Routes, r)
-	default:
-		return "for any of ipv4.address, ipv4.gateway, ipv6.address, ipv6.gateway, mtu, hwaddr, route"
 	}
 	return ""
 }

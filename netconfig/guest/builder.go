@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -89,8 +90,13 @@ func (b *builder) read(name string) string {
 		return string(c.Data)
 	}
 	data, err := b.tree.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		b.err = sysctl.Wrap(err, "read %s", name)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist), slices.Contains(b.network.Keep, name):
+	case errors.Is(err, syscall.EIO):
+		b.err = err
+	default: // a FIFO, a device, a link in a circle, larger than a file of its kind ever is: the guest's own doing
+		b.err = sysctl.E(sysctl.Unsupported, "%w", err).
+			WithHint("remove it in the guest, or leave it alone: sysctl config set INSTANCE guest.network.keep=%s", name)
 	}
 	return string(data)
 }
