@@ -47,7 +47,7 @@ func TestBuild(t *testing.T) {
 	needs.Root(t)
 	files := "files:\n  - {path: /etc/motd, mode: \"0600\", content: hello}\n"
 	for tool, want := range map[string]string{
-		"mmdebstrap":  "--variant=minbase --include=systemd-sysv --aptopt=Acquire::http::Timeout \"60\" --aptopt=Acquire::https::Timeout \"60\" --mode=root --format=directory --architectures=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
+		"mmdebstrap":  "--variant=minbase --include=systemd-sysv --aptopt=Acquire::http::Timeout \"60\" --aptopt=Acquire::https::Timeout \"60\" --aptopt=Acquire::Retries \"1\" --mode=root --format=directory --architectures=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
 		"debootstrap": "--variant=minbase --include=systemd-sysv --arch=ARCH bookworm DIR http://127.0.0.1:1/debian\n",
 	} {
 		t.Run(tool, func(t *testing.T) {

@@ -138,6 +138,7 @@ func (b *build) debianArgs(tool string, s recipeSource, mirror string) []string 
 		for _, scheme := range []string{"http", "https"} {
 			args = append(args, fmt.Sprintf("--aptopt=Acquire::%s::Timeout \"%d\"", scheme, b.patience()))
 		}
+		args = append(args, `--aptopt=Acquire::Retries "1"`)
 		args = append(args, "--mode=root", "--format=directory", "--architectures="+b.Arch)
 		if b.Arch == "i386" && hostArch() == "amd64" {
 			args = append(args, "--skip=check/qemu") // the processor runs it; mmdebstrap would want an emulator

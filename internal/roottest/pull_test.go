@@ -407,6 +407,40 @@ func TestBuildTriesTheNextSource(t *testing.T) {
 	}
 }
 
+// So it does after a bootstrap, whose mirror is a tool's to judge.
+func TestBootstrapTriesTheNextSource(t *testing.T) {
+	needs.LXC(t)
+	needs.Program(t, "mmdebstrap")
+	p := publish(t)
+	data := whole(t)
+	p.files["/good.tar"] = data
+	e := ours(t, "silence: 1s\n")
+	if err := os.MkdirAll(filepath.Join(e.dir, "templates"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	recipe := "schema: sysctl.template/v1\nname: mine\nos: {family: debian, id: debian, version: \"12\", arch: [amd64, arm64, i386, armhf, riscv64, ppc64el, s390x]}\nsource:\n" +
+		"  - {type: bootstrap, suite: bookworm, mirror: '" + p.URL + "/debian'}\n  - {type: tar, complete: true, url: '" + p.URL + "/good.tar', sha256: " + sum(data) + "}\n"
+	if err := os.WriteFile(filepath.Join(e.dir, "templates", "mine.yaml"), []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, lie := range map[string]http.HandlerFunc{
+		"not there":       http.NotFound,
+		"a redirect loop": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) },
+		"not signed":      func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "Origin: Debian") },
+		"no answer":       func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, file := range []string{"InRelease", "Release", "Release.gpg"} {
+				p.lie("/debian/dists/bookworm/"+file, lie)
+			}
+			status, id, errs := e.sysctl(t, "template", "build", "mine", "--rebuild")
+			if status != 0 || id == "" || strings.Count(errs, "\n") != 1 || !strings.HasPrefix(errs, "note: bootstrap bookworm does not work, trying tar "+p.URL+"/good.tar: mmdebstrap: exit status ") || !strings.Contains(errs, p.URL+"/debian") {
+				t.Errorf("exit status %d\n%s", status, errs)
+			}
+		})
+	}
+}
+
 // A source that hangs or trickles is given up, which is said in one line, and the next one is tried.
 func TestSlowSource(t *testing.T) {
 	p := publish(t)
