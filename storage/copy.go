@@ -1,0 +1,328 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+	"golang.org/x/sys/unix"
+)
+
+// copier copies files from one open directory to another, one of which is in a guest's tree. It names entries only
+// relative to directories it holds open, and follows no link, so whoever changes the trees meanwhile leads it nowhere.
+type copier struct {
+	ctx      context.Context
+	o        sysctl.CopyOptions
+	uid, gid int // owner of what is made, as the host sees it
+	links    map[inode]made
+	top      int // the directory the copy is made in
+	buf      []byte
+	done     int64
+	made     bool // something was
+}
+
+type inode struct{ dev, ino uint64 }
+
+// made is a copy that further names of its file are linked to.
+type made struct {
+	path string // below top
+	inode
+}
+
+// pseudo says whether a directory's filesystem is the kernel's, not files of anybody.
+func pseudo(fd int) bool {
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) != nil {
+		return false
+	}
+	switch int64(st.Type) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC,
+		unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.BPF_FS_MAGIC, 0x62656570 /* configfs */, 0x19800202 /* mqueue */ :
+		return true
+	}
+	return false
+}
+
+func (c *copier) told(n int64) {
+	c.done += n
+	if c.o.Progress != nil && c.done>>20 != (c.done-n)>>20 {
+		c.o.Progress("copy "+strconv.FormatInt(c.done>>20, 10)+" MiB", 0, 0)
+	}
+}
+
+func (c *copier) skip(path, why string) {
+	if c.o.Note != nil {
+		c.o.Note(path + ": left out: " + why)
+	}
+}
+
+// entry copies the entry name of the directory from to the entry as of the directory to. path is where that is below
+// top, and what errors name.
+func (c *copier) entry(from int, name string, to int, as, path string) error {
+	err := context.Cause(c.ctx)
+	if err == nil {
+		err = c.copyEntry(from, name, to, as, path)
+	}
+	var named *fs.PathError
+	if err == nil || c.ctx.Err() != nil || errors.As(err, &named) || !strings.Contains(path, "/") {
+		return err
+	}
+	return &fs.PathError{Op: "copy", Path: path, Err: err}
+}
+
+func (c *copier) copyEntry(from int, name string, to int, as, path string) error {
+	fd, st, err := openEntry(from, name)
+	if err != nil {
+		if !errors.Is(err, errNotRegular) {
+			return err
+		}
+		if !c.o.Recursive {
+			return sysctl.E(sysctl.Invalid, "it is %s, not a file", kindName(st.Mode))
+		}
+		c.skip(path, "it is "+kindName(st.Mode))
+		return nil
+	}
+	defer unix.Close(fd)
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		return c.symlink(fd, to, as, st)
+	case unix.S_IFDIR:
+		if !c.o.Recursive {
+			return unix.EISDIR
+		}
+		return c.directory(fd, to, as, path, st)
+	}
+	id := inode{st.Dev, st.Ino}
+	if c.o.Recursive && st.Nlink > 1 {
+		if old, ok := c.links[id]; ok && c.link(old, to, as) == nil {
+			return nil
+		}
+	}
+	copied, err := c.file(fd, to, as, st)
+	if err == nil && c.o.Recursive && st.Nlink > 1 {
+		c.links[id] = made{path, copied}
+	}
+	return err
+}
+
+// openEntry opens an entry without following it: a regular file or directory for reading, a link as such. Anything else
+// is not opened, since that may wait or act, and is errNotRegular.
+func openEntry(dir int, name string) (int, unix.Stat_t, error) {
+	var st unix.Stat_t
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, st, err
+	}
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, st, err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		return fd, st, nil
+	case unix.S_IFREG, unix.S_IFDIR:
+		defer unix.Close(fd)
+		open, err := unix.Open(procPath(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		return open, st, err
+	}
+	unix.Close(fd)
+	return -1, st, errNotRegular
+}
+
+func kindName(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		return "a fifo"
+	case unix.S_IFSOCK:
+		return "a socket"
+	}
+	return "a device"
+}
+
+// directory copies one and what is in it. One that is there keeps its owner, mode and times.
+func (c *copier) directory(from, to int, as, path string, st unix.Stat_t) error {
+	err := unix.Mkdirat(to, as, 0o700)
+	fresh := err == nil
+	if err != nil && err != unix.EEXIST {
+		return err
+	}
+	fd, err := unix.Openat(to, as, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err == unix.ELOOP {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if fresh {
+		c.made = true
+		if err := c.own(fd, st.Mode); err != nil {
+			return err
+		}
+	}
+	if pseudo(from) {
+		c.skip(path, "a filesystem of the kernel is mounted on it")
+		return nil
+	}
+	list, err := readDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		err := c.entry(from, e.name, fd, e.name, path+"/"+e.name)
+		if errors.Is(err, fs.ErrNotExist) && vanished(from, e.name) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !fresh {
+		return nil
+	}
+	if err := copyUserXattrs(fd, from); err != nil {
+		return err
+	}
+	return unix.Futimes(fd, times(st))
+}
+
+// vanished says whether what was listed is gone: a guest goes on living while it is copied.
+func vanished(dir int, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
+}
+
+// own gives what was made its owner and mode. A set-uid bit would make its new owner's what was another's: it is not copied.
+func (c *copier) own(fd int, bits uint32) error {
+	mode := bits & 0o1777
+	if c.o.Mode != nil && bits&unix.S_IFMT == unix.S_IFREG {
+		mode = permBits(*c.o.Mode)
+	}
+	if err := unix.Fchown(fd, c.uid, c.gid); err != nil {
+		return err
+	}
+	return unix.Fchmod(fd, mode)
+}
+
+// file copies a regular file: under a temporary name until it is whole.
+func (c *copier) file(from, to int, as string, st unix.Stat_t) (inode, error) {
+	tmp := temporary()
+	fd, err := unix.Openat(to, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return inode{}, err
+	}
+	defer unix.Close(fd)
+	err = copyData(c.ctx, fd, from, st.Size, st.Blocks*512 < st.Size, c.buf, c.told)
+	if err == nil {
+		err = copyUserXattrs(fd, from)
+	}
+	return c.finish(fd, to, tmp, as, st, err)
+}
+
+// finish gives a written file its owner, mode, times and name, or removes it where err or anything else is wrong.
+func (c *copier) finish(fd, to int, tmp, as string, st unix.Stat_t, err error) (inode, error) {
+	var now unix.Stat_t
+	if err == nil {
+		err = c.own(fd, st.Mode)
+	}
+	if err == nil && c.o.Recursive {
+		err = unix.Futimes(fd, times(st))
+	}
+	if err == nil && !c.o.Recursive { // one file: its content is on disk before its name says so
+		err = unix.Fsync(fd)
+	}
+	if err == nil {
+		err = unix.Fstat(fd, &now)
+	}
+	if err == nil {
+		err = unix.Renameat(to, tmp, to, as)
+	}
+	if err != nil {
+		unix.Unlinkat(to, tmp, 0)
+	}
+	c.made = c.made || err == nil
+	return inode{now.Dev, now.Ino}, err
+}
+
+func (c *copier) symlink(from, to int, as string, st unix.Stat_t) error {
+	target, err := readlinkAt(from, "")
+	if err != nil {
+		return err
+	}
+	tmp := temporary()
+	if err := unix.Symlinkat(target, to, tmp); err != nil {
+		return err
+	}
+	err = unix.Fchownat(to, tmp, c.uid, c.gid, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil {
+		err = unix.UtimesNanoAt(to, tmp, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err == nil {
+		err = unix.Renameat(to, tmp, to, as)
+	}
+	if err != nil {
+		unix.Unlinkat(to, tmp, 0)
+	}
+	c.made = c.made || err == nil
+	return err
+}
+
+// link gives a copy one more name. Whatever keeps it from that, the file is copied again.
+func (c *copier) link(old made, to int, as string) error {
+	fd, err := unix.Openat2(c.top, old.path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if (inode{st.Dev, st.Ino}) != old.inode {
+		return errMoved
+	}
+	tmp := temporary()
+	if err := unix.Linkat(fd, "", to, tmp, unix.AT_EMPTY_PATH); err != nil {
+		return err
+	}
+	err = unix.Renameat(to, tmp, to, as)
+	unix.Unlinkat(to, tmp, 0) // rename leaves it where both names are the same file's
+	return err
+}
+
+// times are a file's, of access and change.
+func times(st unix.Stat_t) []unix.Timeval {
+	return []unix.Timeval{unix.NsecToTimeval(st.Atim.Nano()), unix.NsecToTimeval(st.Mtim.Nano())}
+}
+
+// copyUserXattrs copies the attributes that are the user's. All others mean something to the kernel, of the host or the
+// guest, and must not go from one to the other. A filesystem that has none takes none.
+func copyUserXattrs(to, from int) error {
+	list, err := grow(func(b []byte) (int, error) { return unix.Flistxattr(from, b) })
+	if err == unix.ENOTSUP {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for name := range strings.SplitSeq(string(list), "\x00") {
+		if !strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.") {
+			continue
+		}
+		value, err := grow(func(b []byte) (int, error) { return unix.Fgetxattr(from, name, b) })
+		if err == unix.ENODATA {
+			continue
+		}
+		if err == nil {
+			err = unix.Fsetxattr(to, name, value, 0)
+		}
+		if err != nil && err != unix.ENOTSUP {
+			return err
+		}
+	}
+	return nil
+}
