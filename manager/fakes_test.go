@@ -1,10 +1,12 @@
 package manager_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -63,6 +65,7 @@ type world struct {
 	filled        []string          // keys of those that were asked for
 	root          *treetest.Tree    // of the newest start
 
+	files   *treetest.Tree        // of every instance; nil: a few accounts
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
 	since   time.Time
@@ -398,6 +401,49 @@ type fakeTree struct{ *treetest.Tree }
 func (fakeTree) Close() error   { return nil }
 func (fakeTree) Root() *os.File { return nil }
 
+// What follows stands in for the room storage's copies between a tree and the host.
+
+func (t fakeTree) Put(_ context.Context, src, name string, o sysctl.CopyOptions) error {
+	data, err := os.ReadFile(src)
+	if err != nil {
+		return err
+	}
+	return t.PutStream(context.Background(), bytes.NewReader(data), name, o)
+}
+
+func (t fakeTree) PutStream(_ context.Context, r io.Reader, name string, _ sysctl.CopyOptions) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return t.WriteFile(name, data, 0o644)
+}
+
+func (t fakeTree) Get(_ context.Context, name, dst string, _ sysctl.CopyOptions) error {
+	data, err := t.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(dst, data, 0o644)
+}
+
+func (t fakeTree) Mkdir(name string, _ sysctl.CopyOptions) error {
+	if _, err := t.Lstat(name); err == nil {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.EEXIST}
+	}
+	return t.MkdirAll(name, 0o755)
+}
+
+func (t fakeTree) RemoveAll(_ context.Context, name string) error { return t.Remove(name) }
+
+func (t fakeTree) Files(name string) (list []sysctl.File, err error) {
+	entries, err := t.ReadDir(name)
+	for _, e := range entries {
+		list = append(list, sysctl.File{Name: e.Name()})
+	}
+	return list, err
+}
+
 func passwd() fakeTree {
 	return fakeTree{treetest.New(map[string]string{
 		"/etc/passwd":         "root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000::/home/bob:/bin/zsh\n",
@@ -412,6 +458,9 @@ func (f fakeStorage) RootTree(*os.File, sysctl.IDMap, bool) (sysctl.Tree, func()
 	return t, func() error { return f.hit("sync files", func() error { return nil }) }
 }
 func (f fakeStorage) OpenTree(context.Context, int64, []string) (manager.OpenedTree, error) {
+	if f.files != nil {
+		return fakeTree{f.files}, nil
+	}
 	return passwd(), f.hit("open tree", func() error { return nil })
 }
 func (f fakeStorage) StagePatched(ctx context.Context, layers []string, _ sysctl.Finder, _ sysctl.Progress) (manager.Staging, sysctl.PatchedFiles, error) {
@@ -443,10 +492,15 @@ func (f fakeStorage) OpenDisk(context.Context, sysctl.Disk, sysctl.IDMap) (file 
 func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
 	return passwd(), nil
 }
-func (f fakeStorage) OpenDir(string) (manager.OpenedTree, error)             { return passwd(), nil }
-func (f fakeStorage) OpenProcess(sysctl.Process) (manager.OpenedTree, error) { return passwd(), nil }
-func (f fakeStorage) Sweep(context.Context) error                            { f.swept++; return nil }
-func (f fakeStorage) Probe(context.Context) []sysctl.Fact                    { return nil }
+func (f fakeStorage) OpenDir(string) (manager.OpenedTree, error) { return passwd(), nil }
+func (f fakeStorage) OpenProcess(sysctl.Process) (manager.OpenedTree, error) {
+	if f.files != nil {
+		return fakeTree{f.files}, nil
+	}
+	return passwd(), nil
+}
+func (f fakeStorage) Sweep(context.Context) error         { f.swept++; return nil }
+func (f fakeStorage) Probe(context.Context) []sysctl.Fact { return nil }
 
 type fakeNet struct{ *world }
 

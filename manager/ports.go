@@ -82,6 +82,13 @@ type OpenedTree interface {
 	io.Closer
 	// Root is the tree's root directory, for reading whole trees.
 	Root() *os.File
+
+	Put(ctx context.Context, src, name string, o sysctl.CopyOptions) error
+	PutStream(ctx context.Context, r io.Reader, name string, o sysctl.CopyOptions) error
+	Get(ctx context.Context, name, dst string, o sysctl.CopyOptions) error
+	Mkdir(name string, o sysctl.CopyOptions) error
+	RemoveAll(ctx context.Context, name string) error
+	Files(name string) ([]sysctl.File, error)
 }
 
 // Net is the room netconfig.
