@@ -13,6 +13,7 @@ type backend interface {
 	instanceVerbs
 	imageVerbs
 	profileVerbs
+	fileVerbs
 
 	Templates(ctx context.Context) ([]sysctl.Template, error)
 	Template(ctx context.Context, name string) (sysctl.Template, []byte, error)
@@ -70,6 +71,16 @@ type profileVerbs interface {
 	CreateProfile(ctx context.Context, p sysctl.Profile) error
 	UpdateProfile(ctx context.Context, p sysctl.Profile) error
 	DeleteProfile(ctx context.Context, name string) error
+}
+
+type fileVerbs interface {
+	PushFiles(ctx context.Context, sources []string, to manager.FileRef, in io.Reader, o manager.FileOptions) error
+	PullFiles(ctx context.Context, refs []manager.FileRef, dst string, out io.Writer, o manager.FileOptions) error
+	DeleteFile(ctx context.Context, ref manager.FileRef, all bool) error
+	MakeDir(ctx context.Context, ref manager.FileRef, o manager.FileOptions) error
+	ListFiles(ctx context.Context, ref manager.FileRef) ([]sysctl.File, error)
+	ReadFile(ctx context.Context, ref manager.FileRef) ([]byte, error)
+	ReplaceFile(ctx context.Context, ref manager.FileRef, before, data []byte) error
 }
 
 var _ backend = (*manager.Manager)(nil)

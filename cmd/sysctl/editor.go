@@ -8,9 +8,10 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// editor lets the user change text in $VISUAL, $EDITOR or vi.
-func (a *app) editor(ctx context.Context, text []byte) ([]byte, error) {
-	f, err := os.CreateTemp("", "sysctl-*.yaml")
+// editor lets the user change text in $VISUAL, $EDITOR or vi. The file the editor sees has a name that ends in suffix, which tells
+// it what is in there.
+func (a *app) editor(ctx context.Context, suffix string, text []byte) ([]byte, error) {
+	f, err := os.CreateTemp("", "sysctl-*"+suffix)
 	if err != nil {
 		return nil, err
 	}

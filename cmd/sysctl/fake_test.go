@@ -29,7 +29,8 @@ type fake struct {
 	Pictures  []sysctl.Image            `json:"images"`
 	Pieces    map[string]sysctl.Profile `json:"profiles"`
 	Facts     []sysctl.Fact             `json:"facts"`
-	Last      string                    `json:"last"` // the last request that has no other effect, as JSON
+	Files     map[string]string         `json:"files"` // of instances: NAME/PATH to content
+	Last      string                    `json:"last"`  // the last request that has no other effect, as JSON
 
 	broken bool // two of its recipes are
 
@@ -608,5 +609,90 @@ func (f *fake) RemoveAll(_ context.Context, force bool, _ sysctl.Progress) error
 		return sysctl.E(sysctl.Conflict, "remove environment: it has %d instances", len(f.Instances)).WithHint("sysctl environment remove --force")
 	}
 	clear(f.Instances)
+	return nil
+}
+
+func (f *fake) PushFiles(_ context.Context, sources []string, to manager.FileRef, in io.Reader, o manager.FileOptions) error {
+	if _, err := f.on("file push", to.Instance); err != nil {
+		return err
+	}
+	o.Note, o.Progress = nil, nil
+	f.note("push", []any{sources, to, o.Parents, o.Recursive, o.UID, o.GID, o.Mode})
+	if sources[0] == "-" {
+		data, err := io.ReadAll(in)
+		f.write(to.String(), data)
+		return err
+	}
+	return nil
+}
+
+func (f *fake) write(name string, data []byte) {
+	if f.Files == nil {
+		f.Files = map[string]string{}
+	}
+	f.Files[name] = string(data)
+}
+
+func (f *fake) PullFiles(ctx context.Context, refs []manager.FileRef, dst string, out io.Writer, o manager.FileOptions) error {
+	f.note("pull", []any{refs, dst, o.Parents, o.Recursive, o.Mode})
+	for _, ref := range refs {
+		data, err := f.ReadFile(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if dst == "-" {
+			_, err = out.Write(data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fake) DeleteFile(ctx context.Context, ref manager.FileRef, all bool) error {
+	f.note("unlink", []any{ref, all})
+	_, err := f.ReadFile(ctx, ref)
+	delete(f.Files, ref.String())
+	return err
+}
+
+func (f *fake) MakeDir(_ context.Context, ref manager.FileRef, o manager.FileOptions) error {
+	f.note("mkdir", []any{ref, o.Parents, o.UID, o.GID, o.Mode})
+	_, err := f.on("file mkdir", ref.Instance)
+	return err
+}
+
+func (f *fake) ListFiles(_ context.Context, ref manager.FileRef) ([]sysctl.File, error) {
+	if _, err := f.on("file ls", ref.Instance); err != nil {
+		return nil, err
+	}
+	when := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return []sysctl.File{{Name: "a\x1b", Type: "file", Mode: "0644", Size: 5, Modified: when},
+		{Name: "bin", Type: "symlink", Mode: "0777", Size: 7, Modified: when, Target: "usr/bin"},
+		{Name: "etc", Type: "directory", Mode: "0755", UID: 33, GID: 34, Size: 4096, Modified: when}}, nil
+}
+
+// ReadFile knows what was written, and of anything else but what is called none the same words.
+func (f *fake) ReadFile(_ context.Context, ref manager.FileRef) ([]byte, error) {
+	if _, err := f.on("file", ref.Instance); err != nil {
+		return nil, err
+	}
+	data, ok := f.Files[ref.String()]
+	switch {
+	case ok:
+		return []byte(data), nil
+	case strings.HasSuffix(ref.Path, "none"):
+		return nil, sysctl.E(sysctl.NotFound, "file %s: no such file", ref)
+	}
+	return []byte("words\n"), nil
+}
+
+func (f *fake) ReplaceFile(_ context.Context, ref manager.FileRef, before, data []byte) error {
+	if now, _ := f.ReadFile(context.Background(), ref); string(now) != string(before) {
+		return sysctl.E(sysctl.Conflict, "file edit %s: changed", ref)
+	}
+	f.note("replace", []any{ref})
+	f.write(ref.String(), data)
 	return nil
 }

@@ -211,7 +211,7 @@ func (a *app) editProfile(ctx context.Context, b backend, name string) error {
 	}
 	text := before
 	for {
-		text, err = a.editor(ctx, text)
+		text, err = a.editor(ctx, ".yaml", text)
 		if err != nil {
 			return sysctl.Wrap(err, "profile edit %s", name)
 		}

@@ -34,6 +34,7 @@ func printed() []struct {
 		{"`profile list` (a list of them), `profile show` (with `used_by`, a list of instances)", sysctl.Profile{}},
 		{"`network list` (a list of them)", sysctl.Network{}},
 		{"`network show`", networkView(sysctl.Network{}, nil).value},
+		{"`file ls` (a list of them)", sysctl.File{}},
 		{"`check` (a list of them)", sysctl.Fact{}},
 		{"`check NAME`, `check --all` (a list of them)", manager.Checked{}},
 		{"`autostart` (a list of them)", manager.AutostartResult{}},
