@@ -194,7 +194,7 @@ func (t *Tree) RemoveAll(ctx context.Context, name string) error {
 			Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,
 		})
 		if err == unix.EXDEV {
-			err = errors.New("a filesystem is mounted on it")
+			err = sysctl.E(sysctl.Conflict, "a filesystem is mounted on it")
 		}
 		if err != nil {
 			return err
