@@ -46,16 +46,11 @@ func (d *DB) ClaimInstance(ctx context.Context, c Claim) (inst sysctl.Instance, 
 		if err := t.setConfiguration(ctx, "instance", id, c.Instance.Config, c.Instance.Devices); err != nil {
 			return err
 		}
-		if err := t.setProfiles(ctx, id, c.Instance.Profiles); err != nil {
+		if err := t.setProfiles(ctx, "instance", id, c.Instance.Profiles); err != nil {
 			return err
 		}
-		for i, layer := range c.Instance.Layers {
-			if err := t.hasLayer(ctx, layer); err != nil {
-				return err
-			}
-			if err := t.exec(ctx, "INSERT INTO instance_layers VALUES (?, ?, ?)", id, i, layer); err != nil {
-				return err
-			}
+		if err := t.setLayers(ctx, "instance", id, c.Instance.Layers); err != nil {
+			return err
 		}
 		if err := t.claimNICs(ctx, id, c.NICs, c.MAC); err != nil {
 			return err

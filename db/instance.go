@@ -183,7 +183,7 @@ func (d *DB) SetInstanceProfiles(ctx context.Context, id int64, profiles []strin
 		if err := t.hasInstance(ctx, id); err != nil {
 			return err
 		}
-		return t.setProfiles(ctx, id, profiles)
+		return t.setProfiles(ctx, "instance", id, profiles)
 	})
 }
 
@@ -242,8 +242,9 @@ func (t *tx) nameFree(ctx context.Context, name string, except int64) error {
 	return nil
 }
 
-func (t *tx) setProfiles(ctx context.Context, id int64, profiles []string) error {
-	if err := t.exec(ctx, "DELETE FROM instance_profiles WHERE instance = ?", id); err != nil {
+// setProfiles replaces the list of an instance or snapshot.
+func (t *tx) setProfiles(ctx context.Context, prefix string, id int64, profiles []string) error {
+	if err := t.exec(ctx, "DELETE FROM "+prefix+"_profiles WHERE "+prefix+" = ?", id); err != nil {
 		return err
 	}
 	seen := map[string]bool{}
@@ -255,7 +256,7 @@ func (t *tx) setProfiles(ctx context.Context, id int64, profiles []string) error
 		if err := t.hasProfile(ctx, name); err != nil {
 			return err
 		}
-		if err := t.exec(ctx, "INSERT INTO instance_profiles VALUES (?, ?, ?)", id, i, name); err != nil {
+		if err := t.exec(ctx, "INSERT INTO "+prefix+"_profiles VALUES (?, ?, ?)", id, i, name); err != nil {
 			return err
 		}
 	}

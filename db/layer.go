@@ -13,10 +13,11 @@ func (d *DB) Layers(ctx context.Context) ([]sysctl.Layer, error) {
 	return d.layers(ctx, "")
 }
 
-// UnusedLayers returns the layers that no image and no instance names and that are not copies for one, sorted by id.
+// UnusedLayers returns the layers that no image, instance or snapshot names and that are not copies for one, sorted by id.
 func (d *DB) UnusedLayers(ctx context.Context) ([]sysctl.Layer, error) {
 	return d.layers(ctx, ` WHERE NOT EXISTS (SELECT 1 FROM image_layers WHERE layer = layers.id)
 		AND NOT EXISTS (SELECT 1 FROM instance_layers WHERE layer = layers.id)
+		AND NOT EXISTS (SELECT 1 FROM snapshot_layers WHERE layer = layers.id)
 		AND NOT EXISTS (SELECT 1 FROM patched_layers WHERE layer = layers.id)
 		AND NOT EXISTS (SELECT 1 FROM instance_patched WHERE layer = layers.id)`)
 }
@@ -43,13 +44,15 @@ func (t *tx) insertLayer(ctx context.Context, l sysctl.Layer) error {
 		l.ID, l.Size, nanos(t.orNow(l.Created)))
 }
 
-// DeleteLayer forgets a layer. Absent is success. The kind is Conflict where an image or instance names it: then
+// DeleteLayer forgets a layer. Absent is success. The kind is Conflict where an image, instance or snapshot names it: then
 // its files are needed. After success nothing can come to need them, until AddImage brings the layer again: the
 // caller keeps that apart from the removal of the files.
 func (d *DB) DeleteLayer(ctx context.Context, id string) error {
 	return d.write(ctx, func(t *tx) error {
 		users, err := texts(ctx, t, `SELECT 'image ' || substr(image, 1, 12) FROM image_layers WHERE layer = ?1
 			UNION SELECT 'instance ' || i.name FROM instance_layers l JOIN instances i ON i.id = l.instance WHERE l.layer = ?1
+			UNION SELECT 'snapshot ' || i.name || '/' || s.name FROM snapshot_layers l JOIN snapshots s ON s.id = l.snapshot
+				JOIN instances i ON i.id = s.instance WHERE l.layer = ?1
 			UNION SELECT 'changed copies for an image or instance' FROM patched_layers WHERE layer = ?1
 			UNION SELECT 'instance ' || i.name FROM instance_patched p JOIN instances i ON i.id = p.instance WHERE p.layer = ?1
 			ORDER BY 1`, id)

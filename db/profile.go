@@ -12,6 +12,9 @@ const (
 	defaultProfile = "default"
 	profileNames   = "SELECT name FROM profiles ORDER BY name"
 	usersOfProfile = "SELECT i.name FROM instance_profiles p JOIN instances i ON i.id = p.instance WHERE p.profile = ? ORDER BY i.name"
+
+	snapshotsOfProfile = `SELECT i.name || '/' || s.name FROM snapshot_profiles p JOIN snapshots s ON s.id = p.snapshot
+		JOIN instances i ON i.id = s.instance WHERE p.profile = ? ORDER BY 1`
 )
 
 // CreateProfile makes a profile. The kind is Exists where the name is taken.
@@ -42,7 +45,7 @@ func (d *DB) UpdateProfile(ctx context.Context, p sysctl.Profile) error {
 }
 
 // DeleteProfile deletes a profile. The kind is Conflict for the profile "default" and for one that instances
-// use, NotFound where there is none of that name: nothing undoes the making of a profile, so an absent one
+// or snapshots use, NotFound where there is none of that name: nothing undoes the making of a profile, so an absent one
 // is a user's mistake.
 func (d *DB) DeleteProfile(ctx context.Context, name string) error {
 	return d.write(ctx, func(t *tx) error {
@@ -56,6 +59,11 @@ func (d *DB) DeleteProfile(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		snapshots, err := texts(ctx, t, snapshotsOfProfile, name)
+		if err != nil {
+			return err
+		}
+		users = append(users, snapshots...)
 		if len(users) > 0 {
 			return sysctl.E(sysctl.Conflict, "profile %q is used by: %s", name, strings.Join(users, ", ")).
 				WithHint("sysctl profile show %s", name)

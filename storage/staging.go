@@ -20,6 +20,7 @@ type Staging struct {
 	lock  *os.File
 	tree  *Tree
 	below []string // layers, lowest first; none: the tree is a plain directory
+	size  int64    // bytes of the files, where CopyUpper has filled it
 }
 
 // Stage begins a layer. Where none are below, it is an empty tree owned by root, 0755. Else it is what is written over
@@ -125,13 +126,18 @@ func (st *Staging) commit(ctx context.Context) (sysctl.Layer, error) {
 	if err != nil {
 		return sysctl.Layer{}, err
 	}
+	return st.place(id, size)
+}
+
+// place puts the tree among the layers by its name, durably.
+func (st *Staging) place(id string, size int64) (sysctl.Layer, error) {
 	if err := syncFilesystem(st.dir); err != nil {
 		return sysctl.Layer{}, err
 	}
 	if err := makeDirs(st.store.layers()); err != nil {
 		return sysctl.Layer{}, err
 	}
-	err = st.publish(filepath.Join(st.store.layers(), id))
+	err := st.publish(filepath.Join(st.store.layers(), id))
 	if err != nil {
 		return sysctl.Layer{}, err
 	}
