@@ -232,6 +232,8 @@ type making struct {
 	build string // template to build the image from, "" when the image is there
 	host  sysctl.Host
 	inst  sysctl.Instance
+
+	copied bool // from another instance, which has run
 }
 
 // tell is who is told of measures: nobody before it is known what the guest is.
@@ -266,7 +268,13 @@ func (mk *making) steps() []step {
 		step{name: "make upper",
 			do:   func(ctx context.Context) error { return m.Storage.CreateUpper(ctx, mk.inst.ID) },
 			undo: func(ctx context.Context) error { return m.Storage.DeleteUpper(ctx, mk.inst.ID) }})
-	if skip := mk.spec.Guest.SkipPrep; len(skip) > 0 {
+	skip := mk.spec.Guest.SkipPrep
+	switch {
+	case mk.copied:
+		steps = append(steps, step{name: "give it an identity of its own", do: func(ctx context.Context) error {
+			return m.identify(ctx, mk.inst, skip)
+		}})
+	case len(skip) > 0:
 		steps = append(steps, step{name: "take back preparation steps", do: func(ctx context.Context) error {
 			return m.unprepare(ctx, mk.inst, skip)
 		}})

@@ -9,7 +9,7 @@ import (
 // Delete removes an instance and everything that is only its own: delete = unwind all. A running one is
 // a Conflict without o.Force. What an interrupted delete has left is removed by the next one.
 func (m *Manager) Delete(ctx context.Context, name string, o DeleteOptions) error {
-	inst, unlock, err := m.lockInstance(ctx, name, nil)
+	inst, unlock, err := m.lockRow(ctx, name, nil)
 	defer unlock()
 	if err == nil {
 		err = m.delete(ctx, inst, o)

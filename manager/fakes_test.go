@@ -44,7 +44,7 @@ type world struct {
 	links         map[string]bool
 	logs          map[int64]bool
 	bridges       map[string]bool
-	next          int
+	number        int
 	network       sysctl.GuestNetwork // the newest that was rendered
 	booted        sysctl.Boot         // the newest
 	edition       string              // of every template
@@ -65,7 +65,12 @@ type world struct {
 	filled        []string          // keys of those that were asked for
 	root          *treetest.Tree    // of the newest start
 
-	files   *treetest.Tree        // of every instance; nil: a few accounts
+	files  *treetest.Tree      // of every instance; nil: a few accounts
+	wrote  map[int64][]string  // by each instance since its upper is the one it has
+	next   map[int64]bool      // uppers that are prepared
+	sealed map[string][]string // what was written in layers that were uppers
+	fresh  int                 // times that an identity was taken away
+
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
 	since   time.Time
@@ -92,7 +97,8 @@ var errInjected = errors.New("injected fault")
 func newWorld() *world {
 	debian := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
 	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{},
-		patchedUppers: map[int64]bool{}, tops: map[int64]string{}}
+		patchedUppers: map[int64]bool{}, tops: map[int64]string{},
+		wrote: map[int64][]string{}, next: map[int64]bool{}, sealed: map[string][]string{}}
 }
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
@@ -300,6 +306,57 @@ type fakeStaging struct {
 	away bool // an instance has it
 
 	below int
+	wrote []string // of a copied upper
+}
+
+func (f fakeStorage) PrepareUpper(_ context.Context, id int64, like string) error {
+	return f.hit("prepare upper", func() error {
+		if like != "" && !f.layers[like] {
+			return fmt.Errorf("layer %s is missing", like)
+		}
+		f.next[id] = true
+		return nil
+	})
+}
+func (f fakeStorage) Seal(_ context.Context, id int64, layer string) error {
+	return f.hit("seal", func() error {
+		if f.layers[layer] {
+			return nil
+		}
+		if f.running[id] != nil || f.patchedUppers[id] || !f.next[id] {
+			return fmt.Errorf("instance %d must not be sealed: %v", id, f.next[id])
+		}
+		f.layers[layer], f.sealed[layer] = true, f.wrote[id]
+		delete(f.wrote, id)
+		delete(f.tops, id)
+		delete(f.next, id)
+		return nil
+	})
+}
+func (f fakeStorage) RenewUpper(_ context.Context, id int64) error {
+	return f.hit("renew upper", func() error {
+		if f.running[id] != nil {
+			return fmt.Errorf("instance %d runs", id)
+		}
+		if f.next[id] {
+			delete(f.wrote, id)
+			delete(f.tops, id)
+			delete(f.next, id)
+			delete(f.patchedUppers, id)
+		}
+		return nil
+	})
+}
+func (f fakeStorage) CopyUpper(ctx context.Context, id int64, _ sysctl.Progress) (manager.Staging, error) {
+	if r := (fakeRuntime{f.world}).get(id); r != nil && !r.frozen {
+		return nil, errors.New("it runs")
+	}
+	s, err := f.Stage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.(*fakeStaging).wrote = slices.Clone(f.wrote[id])
+	return s, nil
 }
 
 func (f fakeStorage) Stage(_ context.Context, below ...string) (manager.Staging, error) {
@@ -345,8 +402,8 @@ func (s *fakeStaging) Patch(context.Context, sysctl.Finder, sysctl.Progress) (un
 }
 func (s *fakeStaging) Commit(context.Context) (l sysctl.Layer, err error) {
 	err = s.w.hit("commit layer", func() error {
-		s.w.next++
-		l = sysctl.Layer{ID: fmt.Sprintf("%064d", s.w.next), Size: 10}
+		s.w.number++
+		l = sysctl.Layer{ID: fmt.Sprintf("%064d", s.w.number), Size: 10}
 		s.w.layers[l.ID] = true
 		if s.w.built = s.tree; s.away {
 			return errors.New("an instance has it")
@@ -356,6 +413,14 @@ func (s *fakeStaging) Commit(context.Context) (l sysctl.Layer, err error) {
 		return nil
 	})
 	return l, err
+}
+func (s *fakeStaging) CommitAs(_ context.Context, id string) (sysctl.Layer, error) {
+	return sysctl.Layer{ID: id}, s.w.hit("commit copy", func() error {
+		s.w.layers[id], s.w.sealed[id] = true, s.wrote
+		s.w.staging--
+		s.open = false
+		return nil
+	})
 }
 func (s *fakeStaging) Abort() error {
 	s.w.mu.Lock()
@@ -370,7 +435,7 @@ func (f fakeStorage) DeleteLayer(_ context.Context, id string) error {
 	return f.hit("delete layer", func() error { delete(f.layers, id); return nil })
 }
 func (f fakeStorage) CreateUpper(_ context.Context, id int64) error {
-	return f.hit("create upper", func() error { f.uppers[id] = true; return nil })
+	return f.hit("create upper", func() error { f.uppers[id] = true; delete(f.wrote, id); return nil })
 }
 func (f fakeStorage) DeleteUpper(_ context.Context, id int64) error {
 	return f.hit("delete upper", func() error { delete(f.uppers, id); return nil })
@@ -583,6 +648,9 @@ func (f fakeGuests) CheckSteps(names []string) error {
 		}
 	}
 	return nil
+}
+func (f fakeGuests) Identify(sysctl.Tree, sysctl.Guest, []string) ([]sysctl.Change, error) {
+	return nil, f.hit("identify", func() error { f.fresh++; return nil })
 }
 func (f fakeGuests) Restore(_ sysctl.Tree, names []string) ([]sysctl.Change, error) {
 	return []sysctl.Change{{Path: "/etc/inittab"}}, f.hit("restore "+strings.Join(names, " "), func() error { return nil })

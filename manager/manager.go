@@ -42,9 +42,22 @@ type Manager struct {
 // New returns a Manager over c.
 func New(c Config) *Manager { return &Manager{Config: c, lockDir: c.LockDir} }
 
-// lockInstance takes an instance's lock and then reads its row: before the lock nothing read is true.
-// The caller unlocks, also where the row is not there (NotFound).
+// lockInstance takes an instance's lock, reads its row (before the lock nothing read is true) and finishes what an
+// interrupted seal or restore has promised. The caller unlocks, also where the row is not there (NotFound).
 func (m *Manager) lockInstance(ctx context.Context, name string, p sysctl.Progress) (sysctl.Instance, func(), error) {
+	inst, unlock, err := m.lockRow(ctx, name, p)
+	if err != nil || !inst.Ready {
+		return inst, unlock, err
+	}
+	layer, pending, err := m.DB.Pending(ctx, inst.ID)
+	if err == nil && pending {
+		err = sysctl.Wrap(m.moveUpper(ctx, inst.ID, layer), "finish what an interrupted command began")
+	}
+	return inst, unlock, err
+}
+
+// lockRow is lockInstance for who needs nothing of the instance's files.
+func (m *Manager) lockRow(ctx context.Context, name string, p sysctl.Progress) (sysctl.Instance, func(), error) {
 	if err := sysctl.CheckName(name); err != nil {
 		return sysctl.Instance{}, func() {}, err
 	}

@@ -51,6 +51,17 @@ type DeleteOptions struct {
 	Force bool // stop it first where it runs
 }
 
+// CopyOptions is one copy of an instance, or several.
+type CopyOptions struct {
+	Source    string
+	Snapshot  string // of the source; "": what it is
+	Names     []string
+	Start     bool
+	Ephemeral bool
+	Progress  sysctl.Progress
+	Note      func(line string) // told what the user should know though it is no error; nil: nobody is
+}
+
 // Info is an instance as promised and as observed.
 type Info struct {
 	sysctl.Instance

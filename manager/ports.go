@@ -48,6 +48,10 @@ type Storage interface {
 	DeleteLayer(ctx context.Context, id string) error
 	CreateUpper(ctx context.Context, id int64) error
 	DeleteUpper(ctx context.Context, id int64) error
+	PrepareUpper(ctx context.Context, id int64, like string) error
+	Seal(ctx context.Context, id int64, layer string) error
+	RenewUpper(ctx context.Context, id int64) error
+	CopyUpper(ctx context.Context, id int64, p sysctl.Progress) (Staging, error)
 	Usage(ctx context.Context, id int64) (int64, error)
 	OpenRoot(ctx context.Context, id int64, layers []string, m sysctl.IDMap) (*os.File, error)
 	StagePatched(ctx context.Context, layers []string, find sysctl.Finder, p sysctl.Progress) (Staging, sysctl.PatchedFiles, error)
@@ -73,6 +77,7 @@ type Staging interface {
 	Reopen(ctx context.Context) error
 	Patch(ctx context.Context, find sysctl.Finder, p sysctl.Progress) (undo func() error, err error)
 	Commit(ctx context.Context) (sysctl.Layer, error)
+	CommitAs(ctx context.Context, id string) (sysctl.Layer, error)
 	Abort() error
 }
 
@@ -113,6 +118,7 @@ type Guests interface {
 	CheckSteps(names []string) error
 	StepNames() []string
 	Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error)
+	Identify(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error)
 	Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error)
 	Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error)
 	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)

@@ -29,6 +29,14 @@ func (s storageOf) Stage(ctx context.Context, below ...string) (manager.Staging,
 	return st, nil
 }
 
+func (s storageOf) CopyUpper(ctx context.Context, id int64, p sysctl.Progress) (manager.Staging, error) {
+	st, err := s.Store.CopyUpper(ctx, id, p)
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
 func (s storageOf) StagePatched(ctx context.Context, layers []string, find sysctl.Finder, p sysctl.Progress) (manager.Staging, sysctl.PatchedFiles, error) {
 	st, found, err := s.Store.StagePatched(ctx, layers, find, p)
 	if st == nil || err != nil {
@@ -140,6 +148,10 @@ func (guests) StepNames() (names []string) {
 func (guests) Prepare(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error) {
 	changes, _, err := templates.Prepare(t, g, templates.PrepareOptions{Skip: skip})
 	return changes, err
+}
+
+func (guests) Identify(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error) {
+	return templates.Identify(t, g, skip)
 }
 
 func (guests) Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error) {
