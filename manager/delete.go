@@ -2,11 +2,12 @@ package manager
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/sysctl-os/sysctl"
 )
 
-// Delete removes an instance and everything that is only its own: delete = unwind all. A running one is
+// Delete removes an instance and everything that is only its own, its snapshots too: delete = unwind all. A running one is
 // a Conflict without o.Force. What an interrupted delete has left is removed by the next one.
 func (m *Manager) Delete(ctx context.Context, name string, o DeleteOptions) error {
 	inst, unlock, err := m.lockRow(ctx, name, nil)
@@ -21,7 +22,17 @@ func (m *Manager) delete(ctx context.Context, inst sysctl.Instance, o DeleteOpti
 	if s := m.Runtime.State(inst.ID); s.Status != sysctl.Stopped && !o.Force && inst.Ready {
 		return sysctl.E(sysctl.Conflict, "it is running").WithHint("sysctl delete --force %s", inst.Name)
 	}
-	return m.destroy(ctx, inst)
+	list, err := m.DB.Snapshots(ctx, inst.ID)
+	if err != nil {
+		return err
+	}
+	if err := m.destroy(ctx, inst); err != nil {
+		return err
+	}
+	if len(list) > 0 && o.Note != nil {
+		o.Note(fmt.Sprintf("its snapshots are deleted too: %d", len(list)))
+	}
+	return nil
 }
 
 // destroy ends and removes an instance in whatever state it is; its lock is held. It first marks the row

@@ -48,7 +48,8 @@ type StopOptions struct {
 
 // DeleteOptions says how an instance is deleted.
 type DeleteOptions struct {
-	Force bool // stop it first where it runs
+	Force bool              // stop it first where it runs
+	Note  func(line string) // told that snapshots went with it; nil: nobody is
 }
 
 // CopyOptions is one copy of an instance, or several.

@@ -4,22 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
 )
 
-// copier copies a tree that nobody changes meanwhile into an empty directory that nobody else uses. As a walker, it holds
+// treeCopier copies a tree that nobody changes meanwhile into an empty directory that nobody else uses. As a walker, it holds
 // one directory of each open however deep they are.
-type copier struct {
+type treeCopier struct {
 	walker
+	ctx   context.Context
 	root  int // the copy's
 	to    int // its open directory
 	depth int // of to
-	files map[[2]uint64]string
+	files map[inode]string
+	buf   []byte
 	bytes int64
 	p     sysctl.Progress
 }
@@ -31,7 +31,7 @@ func copyTree(ctx context.Context, from, to string, p sysctl.Progress) (int64, e
 		return 0, err
 	}
 	defer unix.Close(root)
-	c := &copier{root: root, files: map[[2]uint64]string{}, p: p}
+	c := &treeCopier{ctx: ctx, root: root, files: map[inode]string{}, buf: make([]byte, 128<<10), p: p}
 	if c.to, err = unix.FcntlInt(uintptr(root), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		return 0, err
 	}
@@ -45,7 +45,7 @@ func copyTree(ctx context.Context, from, to string, p sysctl.Progress) (int64, e
 }
 
 // entry copies one entry of the open directory.
-func (c *copier) entry(e dirent) (bool, error) {
+func (c *treeCopier) entry(e dirent) (bool, error) {
 	if c.depth != len(c.stack)-1 {
 		return false, errMoved // a directory was gone when it was to be entered
 	}
@@ -60,7 +60,7 @@ func (c *copier) entry(e dirent) (bool, error) {
 }
 
 // enter makes a directory and goes there. It gets its attributes when it is left: its time is that of its last change.
-func (c *copier) enter(name string) error {
+func (c *treeCopier) enter(name string) error {
 	if err := unix.Mkdirat(c.to, name, 0o700); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (c *copier) enter(name string) error {
 	return nil
 }
 
-func (c *copier) leaveDir(name string) error {
+func (c *treeCopier) leaveDir(name string) error {
 	fd, err := unix.Openat(c.to, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -90,8 +90,8 @@ func (c *copier) leaveDir(name string) error {
 }
 
 // leaf copies what is no directory.
-func (c *copier) leaf(name string, st *unix.Stat_t) error {
-	key := [2]uint64{st.Dev, st.Ino}
+func (c *treeCopier) leaf(name string, st *unix.Stat_t) error {
+	key := inode{st.Dev, st.Ino}
 	if first, ok := c.files[key]; ok {
 		err := unix.Linkat(c.root, first, c.to, name, 0)
 		if err != unix.ENAMETOOLONG && err != unix.EMLINK {
@@ -119,58 +119,26 @@ func (c *copier) leaf(name string, st *unix.Stat_t) error {
 }
 
 // content copies a regular file: by reference where the filesystem can, else what is not a hole.
-func (c *copier) content(name string, st *unix.Stat_t) error {
-	in, err := unix.Openat(c.dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOATIME|unix.O_CLOEXEC, 0)
+func (c *treeCopier) content(name string, st *unix.Stat_t) error {
+	from, err := unix.Openat(c.dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOATIME|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	from := os.NewFile(uintptr(in), name)
-	defer from.Close()
-	out, err := unix.Openat(c.to, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+	defer unix.Close(from)
+	to, err := unix.Openat(c.to, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
-	to := os.NewFile(uintptr(out), name)
-	if st.Size > 0 && unix.IoctlFileClone(out, in) != nil {
-		err = copyData(to, from, st.Size)
+	if st.Size > 0 && unix.IoctlFileClone(to, from) != nil {
+		err = copyData(c.ctx, to, from, st.Size, true, c.buf, func(int64) {})
 	}
 	c.bytes += st.Size
 	c.p.Report("copy what it wrote", c.bytes, 0)
-	return errors.Join(err, to.Close())
-}
-
-// copyData copies size bytes and leaves holes where there are some.
-func copyData(to, from *os.File, size int64) error {
-	if err := to.Truncate(size); err != nil {
-		return err
-	}
-	for at := int64(0); at < size; {
-		data, err := unix.Seek(int(from.Fd()), at, unix.SEEK_DATA)
-		if err == unix.ENXIO {
-			return nil // a hole up to the end
-		}
-		if err != nil {
-			return err
-		}
-		end, err := unix.Seek(int(from.Fd()), data, unix.SEEK_HOLE)
-		if err != nil {
-			return err
-		}
-		for _, f := range []*os.File{from, to} {
-			if _, err := f.Seek(data, io.SeekStart); err != nil {
-				return err
-			}
-		}
-		if _, err := io.CopyN(to, from, end-data); err != nil {
-			return err
-		}
-		at = end
-	}
-	return nil
+	return errors.Join(err, unix.Close(to))
 }
 
 // attributes gives the copy of an entry of the open directory what the entry has.
-func (c *copier) attributes(name string, st *unix.Stat_t) error {
+func (c *treeCopier) attributes(name string, st *unix.Stat_t) error {
 	return copyInode(fmt.Sprintf("/proc/self/fd/%d/%s", c.dir, name), fmt.Sprintf("/proc/self/fd/%d/%s", c.to, name), st, ofTheUpper)
 }
 

@@ -49,6 +49,12 @@ type instanceVerbs interface {
 	Exec(ctx context.Context, name string, o manager.ExecOptions) (int, error)
 	Console(ctx context.Context, name string, o manager.ConsoleOptions) error
 	Logs(ctx context.Context, name string, o manager.LogOptions) (io.ReadCloser, error)
+	Snapshot(ctx context.Context, name, snap string, p sysctl.Progress) (sysctl.Snapshot, error)
+	Snapshots(ctx context.Context, name string) ([]sysctl.Snapshot, error)
+	RenameSnapshot(ctx context.Context, name, snap, to string) error
+	DeleteSnapshot(ctx context.Context, name, snap string) error
+	Restore(ctx context.Context, name, snap string, o manager.StartOptions) error
+	Copy(ctx context.Context, o manager.CopyOptions) ([]sysctl.Instance, error)
 	SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error)
 }
 

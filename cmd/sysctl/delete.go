@@ -13,13 +13,15 @@ func (a *app) deleteCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete NAME...",
 		Short: "delete instances with everything in them",
-		Long: `Deletes instances: their files, addresses and configuration. There is no way back. It is a conflict to delete
-what is running, unless --force is given; then it is killed first.`,
+		Long: `Deletes instances: their files, addresses snapshots and configuration. There is no way back. It is a conflict
+to delete what is running, unless --force is given; then it is killed first.`,
 		Example:           "  sysctl delete old1\n  sysctl delete --force web1 web2",
 		Args:              takes(1, -1),
 		ValidArgsFunction: each(a.names()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.onInstances(cmd, args, func(ctx context.Context, b backend, name string, _ sysctl.Progress) error {
+				o := o
+				o.Note = a.noteOf(name)
 				return b.Delete(ctx, name, o)
 			})
 		},

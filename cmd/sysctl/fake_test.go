@@ -25,12 +25,13 @@ type fake struct {
 	opened int
 	calls  []string
 
-	Instances map[string]*manager.Info  `json:"instances"`
-	Pictures  []sysctl.Image            `json:"images"`
-	Pieces    map[string]sysctl.Profile `json:"profiles"`
-	Facts     []sysctl.Fact             `json:"facts"`
-	Files     map[string]string         `json:"files"` // of instances: NAME/PATH to content
-	Last      string                    `json:"last"`  // the last request that has no other effect, as JSON
+	Instances map[string]*manager.Info     `json:"instances"`
+	Pictures  []sysctl.Image               `json:"images"`
+	Pieces    map[string]sysctl.Profile    `json:"profiles"`
+	Facts     []sysctl.Fact                `json:"facts"`
+	Snaps     map[string][]sysctl.Snapshot `json:"snapshots"` // by instance
+	Files     map[string]string            `json:"files"`     // of instances: NAME/PATH to content
+	Last      string                       `json:"last"`      // the last request that has no other effect, as JSON
 
 	broken bool // two of its recipes are
 
@@ -40,8 +41,8 @@ type fake struct {
 // seeded is a fake with an image, a profile and some instances in a state.
 func seeded(status sysctl.Status, names ...string) *fake {
 	f := &fake{
-		Instances: map[string]*manager.Info{},
-		Pictures:  []sysctl.Image{picture("debian12"), picture("mybox")},
+		Instances: map[string]*manager.Info{}, Snaps: map[string][]sysctl.Snapshot{},
+		Pictures: []sysctl.Image{picture("debian12"), picture("mybox")},
 		Pieces: map[string]sysctl.Profile{
 			"default": {Name: "default", Description: "what an instance has when nothing is said",
 				Config:  map[string]string{"limits.memory": "1GiB"},
@@ -53,6 +54,9 @@ func seeded(status sysctl.Status, names ...string) *fake {
 	}
 	for _, name := range names {
 		f.add(name, status)
+	}
+	for _, snap := range []string{"snap0", "snap1"} {
+		f.Snaps["web1"] = append(f.Snaps["web1"], sysctl.Snapshot{Name: snap, Layers: []string{"l1"}, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
 	}
 	return f
 }
@@ -259,6 +263,92 @@ func (f *fake) Delete(_ context.Context, name string, o manager.DeleteOptions) e
 		delete(f.Instances, name)
 	}
 	return err
+}
+
+func (f *fake) Snapshot(_ context.Context, name, snap string, p sysctl.Progress) (sysctl.Snapshot, error) {
+	if _, err := f.on("snapshot", name); err != nil {
+		return sysctl.Snapshot{}, err
+	}
+	p.Report("seal", 0, 0)
+	if snap == "" {
+		snap = "snap" + strconv.Itoa(len(f.Snaps[name]))
+	}
+	if slices.ContainsFunc(f.Snaps[name], func(s sysctl.Snapshot) bool { return s.Name == snap }) {
+		return sysctl.Snapshot{}, sysctl.E(sysctl.Exists, "snapshot %q exists already", snap).WithHint("sysctl snapshot list %s", name)
+	}
+	if f.Snaps == nil {
+		f.Snaps = map[string][]sysctl.Snapshot{}
+	}
+	s := sysctl.Snapshot{Name: snap, Layers: []string{"l1"}, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	f.Snaps[name] = append(f.Snaps[name], s)
+	return s, nil
+}
+
+func (f *fake) Snapshots(_ context.Context, name string) ([]sysctl.Snapshot, error) {
+	_, err := f.on("snapshots of", name)
+	return f.Snaps[name], err
+}
+
+// snapshot finds one.
+func (f *fake) snapshot(verb, name, snap string) (int, error) {
+	if _, err := f.on(verb, name); err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(f.Snaps[name], func(s sysctl.Snapshot) bool { return s.Name == snap })
+	if i < 0 {
+		return i, sysctl.E(sysctl.NotFound, "snapshot %q not found", snap).WithHint("sysctl snapshot list %s", name)
+	}
+	return i, nil
+}
+
+func (f *fake) RenameSnapshot(_ context.Context, name, snap, to string) error {
+	i, err := f.snapshot("rename snapshot of", name, snap)
+	if err == nil {
+		f.Snaps[name][i].Name = to
+	}
+	return err
+}
+
+func (f *fake) DeleteSnapshot(_ context.Context, name, snap string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.snapshot("delete snapshot of", name, snap)
+	if err == nil {
+		f.Snaps[name] = slices.Delete(f.Snaps[name], i, i+1)
+	}
+	return err
+}
+
+func (f *fake) Restore(_ context.Context, name, snap string, _ manager.StartOptions) error {
+	_, err := f.snapshot("restore", name, snap)
+	if err == nil {
+		f.note("restore", name+"/"+snap)
+	}
+	return err
+}
+
+func (f *fake) Copy(_ context.Context, o manager.CopyOptions) (made []sysctl.Instance, err error) {
+	if o.Snapshot != "" {
+		_, err = f.snapshot("copy", o.Source, o.Snapshot)
+	} else {
+		_, err = f.on("copy", o.Source)
+	}
+	for _, name := range o.Names {
+		if err == nil && f.Instances[name] != nil {
+			err = sysctl.Wrap(sysctl.E(sysctl.Exists, "an instance of this name exists").WithHint("sysctl info %s", name), "copy %s: %s", o.Source, name)
+		}
+		if err != nil {
+			return made, err
+		}
+		status := sysctl.Stopped
+		if o.Start {
+			status = sysctl.Running
+		}
+		i := f.add(name, status)
+		i.Ephemeral = o.Ephemeral
+		made = append(made, i.Instance)
+	}
+	return made, nil
 }
 
 func (f *fake) Rename(_ context.Context, name, to string) error {

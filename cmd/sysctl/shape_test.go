@@ -28,6 +28,7 @@ func printed() []struct {
 		{"`list` (a list of them)", manager.Info{}},
 		{"`info`", manager.Detail{}},
 		{"`launch`, `create`", manager.Plan{}},
+		{"`snapshot list` (a list of them)", sysctl.Snapshot{}},
 		{"`config show`", configView(manager.Detail{}, false).value},
 		{"`image list` (a list of them), `image info`, `image import`", sysctl.Image{}},
 		{"`template list` (a list of them), `template show` (with `recipe`, its text)", sysctl.Template{}},
