@@ -22,7 +22,7 @@ type Image struct {
 // Layer is one read-only directory tree.
 type Layer struct {
 	ID      string    `json:"id"`   // hexadecimal sha256 of its content (storage.Digest), or random for a sealed upper
-	Size    int64     `json:"size"` // bytes of its files
+	Size    int64     `json:"size"` // bytes of its files; 0 of a sealed upper: nobody has counted
 	Created time.Time `json:"created_at"`
 }
 

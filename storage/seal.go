@@ -201,7 +201,7 @@ func (s *Store) copyUpper(ctx context.Context, inst int64, st *Staging, p sysctl
 	return nil
 }
 
-// CommitAs is Commit for what CopyUpper began: the layer is called id, and nothing of it is read.
+// CommitAs is Commit for what CopyUpper began: the layer is called id: what is in it decides nothing.
 func (st *Staging) CommitAs(_ context.Context, id string) (sysctl.Layer, error) {
 	if st.lock == nil {
 		return sysctl.Layer{}, sysctl.E(sysctl.Conflict, "staging is finished already")

@@ -4,6 +4,7 @@
 //
 //	layers/ID/fs/             a layer's tree; ID from Digest, or random for a sealed upper
 //	staging/RANDOM/{lock,fs}  a layer under construction; its maker holds flock(LOCK_EX) on lock
+//	instances/ID/{next,seal}  on the way from one upper to the next (seal.go)
 //	instances/ID/{upper,work} what an instance wrote, and overlay's work directory
 //	trash/…                   renamed here to be removed; nobody reads it
 //
