@@ -14,7 +14,7 @@ const copyChunk = 8 << 20
 // copyData copies what is in one file into an empty one. Holes stay holes. told is called with the bytes of each chunk.
 func copyData(ctx context.Context, to, from int, size int64, sparse bool, buf []byte, told func(n int64)) error {
 	if !sparse {
-		return copyRange(ctx, to, from, 0, -1, buf, told)
+		return copyRange(ctx, to, from, size, 0, -1, buf, told)
 	}
 	for at := int64(0); at < size; {
 		start, err := unix.Seek(from, at, unix.SEEK_DATA)
@@ -22,13 +22,13 @@ func copyData(ctx context.Context, to, from int, size int64, sparse bool, buf []
 			break
 		}
 		if err != nil { // the filesystem does not say
-			return copyRange(ctx, to, from, 0, -1, buf, told)
+			return copyRange(ctx, to, from, size, 0, -1, buf, told)
 		}
 		end, err := unix.Seek(from, start, unix.SEEK_HOLE)
 		if err != nil {
 			return err
 		}
-		if err := copyRange(ctx, to, from, start, end-start, buf, told); err != nil {
+		if err := copyRange(ctx, to, from, size, start, end-start, buf, told); err != nil {
 			return err
 		}
 		at = end
@@ -37,13 +37,14 @@ func copyData(ctx context.Context, to, from int, size int64, sparse bool, buf []
 }
 
 // copyRange copies n bytes at an offset to the same offset, or what there is from it on where n is negative.
-func copyRange(ctx context.Context, to, from int, at, n int64, buf []byte, told func(n int64)) error {
+// size is the file's.
+func copyRange(ctx context.Context, to, from int, size, at, n int64, buf []byte, told func(n int64)) error {
 	left := func(most int64) int { return int(most) }
 	if n >= 0 {
 		stop := at + n
 		left = func(most int64) int { return int(min(most, stop-at)) }
 	}
-	fast := true
+	fast := n >= 0 || size > int64(len(buf)) // what one read takes is not worth asking
 	for left(1) > 0 {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
