@@ -90,7 +90,7 @@ func TestBuiltInTemplates(t *testing.T) {
 			t.Errorf("no template %s", name)
 		}
 	}
-	for ref, name := range map[string]string{"centos/7": "centos7", "el7": "centos7", "trusty": "ubuntu1404", "alpine/3.20": "alpine3.20"} {
+	for ref, name := range map[string]string{"centos/7": "centos7", "centos9": "centosstream9", "centos/10": "centosstream10", "el7": "centos7", "trusty": "ubuntu1404", "alpine/3.20": "alpine3.20"} {
 		if refs[ref] != name {
 			t.Errorf("%s is %q", ref, refs[ref])
 		}
@@ -106,7 +106,7 @@ func TestBuiltInTemplates(t *testing.T) {
 func TestFindSuggests(t *testing.T) {
 	c, _ := load(t, nil)
 	for ref, want := range map[string]string{
-		"debian1": "did you mean debian10, debian11, debian12?", "bokworm": "did you mean bookworm?", "Debian13": "debian13", "centos9": "not found", "x": "not found",
+		"debian1": "did you mean debian10, debian11, debian12?", "bokworm": "did you mean bookworm?", "Debian13": "debian13", "centos11": "not found", "x": "not found",
 	} {
 		_, _, err := c.Find(ref)
 		if sysctl.KindOf(err) != sysctl.NotFound || !strings.Contains(err.Error(), want) || sysctl.HintOf(err) != "sysctl template list" {
