@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -44,12 +45,7 @@ func (r recipe) formErrors(complaints []string, name string, data []byte, by *ru
 		}
 	}
 	var all sysctl.FieldErrors
-	var lines []int
-	for at := range found {
-		lines = append(lines, at)
-	}
-	slices.Sort(lines)
-	for _, at := range lines {
+	for _, at := range slices.Sorted(maps.Keys(found)) {
 		all = append(all, found[at]...)
 	}
 	return all.Err()
