@@ -39,11 +39,6 @@ func (m *Manager) inTree(ctx context.Context, name string, p sysctl.Progress, do
 		return halfMade(name)
 	}
 	s := m.Runtime.State(inst.ID)
-	if s.Init.PID == 0 {
-		if err := m.over(ctx, inst, s); err != nil {
-			return err
-		}
-	}
 	t, err := m.openInstance(ctx, inst)
 	if err != nil {
 		return err
@@ -65,18 +60,6 @@ func (m *Manager) inTree(ctx context.Context, name string, p sysctl.Progress, do
 		}
 	}()
 	return do(ctx, inst, t)
-}
-
-// over makes sure that nothing is left of an instance's newest run, whose hook would keep its upper in use for as long as it waits for
-// the lock that is held here. A guest that may come back by itself is left alone.
-func (m *Manager) over(ctx context.Context, inst sysctl.Instance, s sysctl.State) error {
-	switch {
-	case s.RunID != "" && s.Monitor.PID != 0:
-		return sysctl.E(sysctl.Busy, "its run is not over yet: the guest is rebooting, or on its way out").WithHint("sysctl info %s", inst.Name)
-	case s.RunID != "" && inst.Ephemeral:
-		return sysctl.E(sysctl.Busy, "it is ephemeral and has stopped: it is being deleted").WithHint("sysctl list")
-	}
-	return m.Runtime.Clear(ctx, inst.ID)
 }
 
 // PushFiles copies files of the host, "-" for what in gives, to a path in an instance, as cp does: into a directory that is there or that

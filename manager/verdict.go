@@ -92,10 +92,26 @@ func (m *Manager) checkInstance(ctx context.Context, o DetectOptions) (Checked, 
 
 // openInstance opens the tree of an instance as it is right now, whether it runs or not. Its lock is held.
 func (m *Manager) openInstance(ctx context.Context, inst sysctl.Instance) (OpenedTree, error) {
-	if s := m.Runtime.State(inst.ID); s.Init.PID != 0 {
+	s := m.Runtime.State(inst.ID)
+	if s.Init.PID != 0 {
 		return m.Storage.OpenProcess(s.Init)
 	}
+	if err := m.over(ctx, inst, s); err != nil {
+		return nil, err
+	}
 	return m.Storage.OpenTree(ctx, inst.ID, inst.Stack())
+}
+
+// over makes sure that nothing is left of an instance's newest run, whose hook would keep its upper in use for as long as it waits for
+// the lock that is held here. A guest that may come back by itself is left alone.
+func (m *Manager) over(ctx context.Context, inst sysctl.Instance, s sysctl.State) error {
+	switch {
+	case s.RunID != "" && s.Monitor.PID != 0:
+		return sysctl.E(sysctl.Busy, "its run is not over yet: the guest is rebooting, or on its way out").WithHint("sysctl info %s", inst.Name)
+	case s.RunID != "" && inst.Ephemeral:
+		return sysctl.E(sysctl.Busy, "it is ephemeral and has stopped: it is being deleted").WithHint("sysctl list")
+	}
+	return m.Runtime.Clear(ctx, inst.ID)
 }
 
 // checkSource judges what a launch would take for a word.
