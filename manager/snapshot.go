@@ -92,11 +92,13 @@ func snapshotTaken(name, snap string) error {
 // lock and the makers' are held.
 func (m *Manager) capture(ctx context.Context, inst sysctl.Instance, s *sysctl.Snapshot, p sysctl.Progress) ([]string, error) {
 	state := m.Runtime.State(inst.ID)
-	switch {
-	case state.Status == sysctl.Broken:
+	switch state.Status {
+	case sysctl.Broken:
 		return nil, sysctl.E(sysctl.Conflict, "it is broken: %s", strings.Join(state.Problems, "; ")).WithHint("sysctl stop --force %s", inst.Name)
-	case state.Status == sysctl.Stopped && state.Monitor.PID != 0:
-		return nil, sysctl.E(sysctl.Busy, "its run is not over yet: the guest is rebooting, or on its way out").WithHint("sysctl info %s", inst.Name)
+	case sysctl.Stopped:
+		if err := m.over(ctx, inst, state); err != nil {
+			return nil, err
+		}
 	}
 	var random [32]byte
 	rand.Read(random[:])
