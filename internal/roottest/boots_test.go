@@ -17,18 +17,20 @@ var (
 	brokenSystemd = regexp.MustCompile(`(?m)^.*\[.{0,9}FAILED.{0,9}\].*$`)
 )
 
-// boots NAME [MAY-FAIL...] has the guest of the tarball $NAME boot in an instance NAME, leaves it running, and checks each
+// boots NAME [MAY-FAIL...] has the guest of the image NAME, or of the tarball $NAME where there is no such image, boot in an instance NAME, leaves it running, and checks each
 // time that it has come up: address, gateway, nameservers, name, nothing failed (but for lines of the console that
 // match one of the regular expressions MAY-FAIL). It is booted at first, by a reboot and after a power-off from inside, and by a
 // restart, in which its init must have halted by itself.
 func boots(ts *testscript.TestScript, neg bool, args []string) {
 	name, mayFail := args[0], args[1:]
-	tree := ts.Getenv(name)
-	if tree == "" {
-		ts.Logf("%s: not here", name)
-		return
+	if ts.Exec("sysctl", "image", "info", name) != nil {
+		tree := ts.Getenv(name)
+		if tree == "" {
+			ts.Logf("%s: not here", name)
+			return
+		}
+		ts.Check(ts.Exec("sysctl", "image", "import", "-q", tree, "--alias", name))
 	}
-	ts.Check(ts.Exec("sysctl", "image", "import", "-q", tree, "--alias", name))
 	ts.Check(ts.Exec("sysctl", "launch", "-q", name, name))
 	isUp(ts, name, mayFail)
 	ended(ts, false, fromInside(name, "reboot"))

@@ -618,12 +618,37 @@ func TestPulledBoots(t *testing.T) {
 	e.must(t, "image", "pull", "near:debian/12", "--alias", "near")
 	for image, want := range map[string]string{"app": "yes", "near": ""} {
 		e.must(t, "launch", "-q", image, image+"1")
-		e.until(t, "exec", image+"1", "--", "systemctl", "is-system-running", "--wait")
+		e.isUp(t, image+"1")
 		out := e.must(t, "exec", image+"1", "--", "sh", "-c", "cat /etc/from-a-layer 2>/dev/null; cat /proc/1/comm; ls /etc/issue.net 2>/dev/null || true")
 		if issue := strings.Contains(out, "issue.net"); !strings.HasPrefix(out, want+"systemd\n") || issue == (image == "app") {
 			t.Errorf("%s: %q", image, out)
 		}
-		e.must(t, "stop", image+"1")
+		for _, verb := range []string{"restart", "stop"} { // its init halts by itself, or it would be told
+			if status, _, errs := e.sysctl(t, verb, "--timeout", "3m", image+"1"); status != 0 || strings.Contains(errs, "note:") {
+				t.Errorf("%s %s: %d %s", verb, image, status, errs)
+			}
+			if verb == "restart" {
+				e.isUp(t, image+"1")
+			}
+		}
+	}
+}
+
+// isUp waits until a Debian with systemd has booted, and checks its address, gateway, nameservers and name, and that nothing
+// failed.
+func (e environment) isUp(t *testing.T, name string) {
+	t.Helper()
+	e.until(t, "exec", name, "--", "systemctl", "is-system-running", "--wait")
+	lines := strings.Split(strings.TrimSpace(e.must(t, "list", name, "--format", "csv")), "\n")
+	address := strings.Split(lines[len(lines)-1], ",")[2]
+	said := e.must(t, "exec", name, "--", "sh", "-c", "ip -4 addr show eth0; ip -4 route; cat /proc/sys/kernel/hostname /etc/resolv.conf; systemctl --failed --no-legend | sed 's/^/FAILED /'")
+	for _, want := range []string{"inet " + address + "/24", "default via " + address[:strings.LastIndex(address, ".")] + ".1 ", "\n" + name + "\n", "nameserver "} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%s: no %q in:\n%s", name, want, said)
+		}
+	}
+	if strings.Contains(said, "FAILED") {
+		t.Errorf("%s:\n%s", name, said)
 	}
 }
 
