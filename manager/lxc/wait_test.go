@@ -6,6 +6,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -41,8 +44,13 @@ func TestWaitEndsTheMonitor(t *testing.T) {
 	if err := rt.Wait(over, 1); !errors.Is(err, context.Canceled) || !alive(monitorID) {
 		t.Fatalf("cancelled: %v, monitor lives: %v", err, alive(monitorID))
 	}
+	before, waited := pidfds(t), make(chan error, 1)
+	go func() { waited <- rt.Wait(t.Context(), 1) }()
+	for pidfds(t) < before+2 { // it has looked, and waits
+		runtime.Gosched()
+	}
 	end.Close()
-	if err := rt.Wait(t.Context(), 1); err != nil {
+	if err := <-waited; err != nil {
 		t.Fatal(err)
 	}
 	if err := init.Wait(); err != nil {
@@ -53,4 +61,20 @@ func TestWaitEndsTheMonitor(t *testing.T) {
 	if s := monitor.ProcessState.Sys().(syscall.WaitStatus); s.Signal() != syscall.SIGKILL {
 		t.Errorf("monitor: %v", monitor.ProcessState)
 	}
+}
+
+// pidfds is how many processes this one has descriptors of.
+func pidfds(t *testing.T) int {
+	t.Helper()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, fd := range fds {
+		if is, _ := os.Readlink(fd); is == "anon_inode:[pidfd]" || strings.HasPrefix(is, "pidfd:") { // since Linux 6.9 they have inodes
+			n++
+		}
+	}
+	return n
 }
