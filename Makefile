@@ -40,8 +40,7 @@ build: ## bin/sysctl and bin/sysctl-keeper
 	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags) $(static)" -o bin/ ./cmd/sysctl
 	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags)" -o bin/ ./cmd/sysctl-keeper
 
-test: ## vet, gofmt and every test; as root the root tests too
-	@internal/make/setup lxcfs
+test: setup ## vet, gofmt and every test; as root the root tests too
 	@internal/make/test $(TESTFLAGS)
 
 test-host: setup ## a few minutes more: instances on a Debian 12 of its own in QEMU, with reboot and power cut (root)
