@@ -154,6 +154,18 @@ func (d *DB) MarkReady(ctx context.Context, id int64, ready bool) error {
 	return d.write(ctx, func(t *tx) error { return t.update(ctx, id, "ready", ready) })
 }
 
+// MarkAllReady sets the ready bit of all of them, or of none. The kind is NotFound where there is no such instance.
+func (d *DB) MarkAllReady(ctx context.Context, ids []int64) error {
+	return d.write(ctx, func(t *tx) error {
+		for _, id := range ids {
+			if err := t.update(ctx, id, "ready", true); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // RenameInstance gives an instance another name. To have that name already is success. The kind is Exists
 // where it is another's, NotFound where there is no such instance.
 func (d *DB) RenameInstance(ctx context.Context, id int64, to string) error {

@@ -5,15 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"sync"
 
 	"github.com/sysctl-os/sysctl"
 )
 
+// copiesAtOnce bounds how many copies are made side by side: most of making one is waiting for the disk, and of starting one
+// for the guest.
+const copiesAtOnce = 4
+
 // Copy makes instances of what another is or, with o.Snapshot, was at a snapshot: with its files and its configuration, and
 // with names, ids, MACs and addresses of their own. Fixed addresses and MACs of its own devices are left out, and the user
 // is told. Machine id and ssh host keys are made anew by each copy at its first start. Layers are shared: where the
-// source is stopped that takes no space; one that runs is frozen while its upper is copied, once for all. It returns those
-// that were made, also where a later one failed. Kinds as Create and Snapshot.
+// source is stopped that takes no space; one that runs is frozen while its upper is copied, once for all. It makes all
+// or none: where one fails, the others are removed again. Kinds as Create and Snapshot.
 func (m *Manager) Copy(ctx context.Context, o CopyOptions) ([]sysctl.Instance, error) {
 	made, err := m.copyAll(ctx, o)
 	return made, sysctl.Wrap(err, "copy %s", o.Source)
@@ -28,6 +34,7 @@ func (m *Manager) copyAll(ctx context.Context, o CopyOptions) (made []sysctl.Ins
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	o.Note = once(o.Note)
 	src, err := m.copySource(ctx, o)
 	if err != nil {
 		return nil, err
@@ -35,14 +42,93 @@ func (m *Manager) copyAll(ctx context.Context, o CopyOptions) (made []sysctl.Ins
 	if o.Start {
 		m.Runtime.Warm()
 	}
-	for _, name := range o.Names {
-		inst, err := m.copyTo(ctx, src, name, o)
+	// All locks before the first copy, in one order: else two who make the same copies wait for each other.
+	for _, name := range slices.Sorted(slices.Values(o.Names)) {
+		unlock, err := m.lock(ctx, "instance", name, o.Progress)
 		if err != nil {
-			return made, sysctl.Wrap(err, "%s", name)
+			return nil, err
 		}
-		made = append(made, inst)
+		defer unlock()
+		if err := m.clearHalfMade(ctx, name); err != nil {
+			return nil, sysctl.Wrap(err, "%s", name)
+		}
+	}
+	copies := make([]*making, len(o.Names))
+	for i, name := range o.Names {
+		if copies[i], err = m.planCopy(ctx, src, name, o); err != nil {
+			return nil, sysctl.Wrap(err, "%s", name)
+		}
+	}
+	if err := m.makeCopies(ctx, copies, o.Progress); err != nil {
+		return nil, err
+	}
+	for _, mk := range copies {
+		mk.inst.Ready = true
+		made = append(made, mk.inst)
 	}
 	return made, nil
+}
+
+// makeCopies makes all of them or none. None is ready before all are made.
+func (m *Manager) makeCopies(ctx context.Context, copies []*making, p sysctl.Progress) error {
+	all, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs, whole := make([]error, len(copies)), make([][]step, len(copies))
+	slots := make(chan struct{}, copiesAtOnce)
+	var wg sync.WaitGroup
+	for i, mk := range copies {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			steps := mk.steps()
+			steps = steps[:len(steps)-1] // but that it is ready
+			if errs[i] = runSteps(all, steps, false, p); errs[i] != nil {
+				cancel()
+				return
+			}
+			whole[i] = steps
+		})
+	}
+	wg.Wait()
+	err := firstFailure(copies, errs)
+	if err == nil {
+		var ids []int64
+		for _, mk := range copies {
+			ids = append(ids, mk.inst.ID)
+		}
+		err = m.DB.MarkAllReady(ctx, ids)
+	}
+	if err == nil {
+		return nil
+	}
+	for i, steps := range whole {
+		err = errors.Join(err, sysctl.Wrap(unwind(context.WithoutCancel(ctx), steps), "%s", copies[i].claim.Instance.Name))
+	}
+	return err
+}
+
+// firstFailure is what went wrong of copies the others of which were cancelled for that.
+func firstFailure(copies []*making, errs []error) error {
+	var cause error
+	for i, err := range errs {
+		if err != nil && (cause == nil || sysctl.KindOf(cause) == sysctl.Canceled && sysctl.KindOf(err) != sysctl.Canceled) {
+			cause = sysctl.Wrap(err, "%s", copies[i].claim.Instance.Name)
+		}
+	}
+	return cause
+}
+
+// once is a note that says each line once, whoever says it.
+func once(note func(string)) func(string) {
+	if note == nil {
+		return nil
+	}
+	var said sync.Map
+	return func(line string) {
+		if _, before := said.LoadOrStore(line, true); !before {
+			note(line)
+		}
+	}
 }
 
 // checkCopies reports every name that cannot be given.
@@ -105,37 +191,27 @@ func withoutFixed(devices map[string]sysctl.Device, note func(string)) map[strin
 	return out
 }
 
-func (m *Manager) copyTo(ctx context.Context, src sysctl.Instance, name string, o CopyOptions) (sysctl.Instance, error) {
+// planCopy checks one copy and says how it is made. It changes nothing.
+func (m *Manager) planCopy(ctx context.Context, src sysctl.Instance, name string, o CopyOptions) (*making, error) {
 	c := CreateOptions{Source: src.Template, Name: name, Profiles: src.Profiles, Config: src.Config, Devices: src.Devices,
 		Ephemeral: o.Ephemeral, Start: o.Start, Progress: o.Progress, Note: o.Note}
 	spec, claim, err := m.checkCreate(ctx, &c)
 	if err != nil {
-		return sysctl.Instance{}, err
+		return nil, err
 	}
 	if err := m.checkFree(ctx, name, claim.NICs); err != nil {
-		return sysctl.Instance{}, err
+		return nil, err
 	}
 	claim.Instance.Name = name
 	mk := &making{m: m, o: &c, spec: spec, claim: claim, copied: true,
 		image: sysctl.Image{ID: src.Image, Layers: src.Layers, Guest: src.Guest}}
 	if o.Start {
 		if err := checkDisks(spec); err != nil {
-			return sysctl.Instance{}, err
+			return nil, err
 		}
-		if mk.host, err = m.fits(ctx, src.Guest, spec, mk.tell(true)); err != nil {
-			return sysctl.Instance{}, err
-		}
+		mk.host, err = m.fits(ctx, src.Guest, spec, mk.tell(true))
 	}
-	unlock, err := m.lock(ctx, "instance", name, o.Progress)
-	if err != nil {
-		return sysctl.Instance{}, err
-	}
-	defer unlock()
-	if err := m.clearHalfMade(ctx, name); err != nil {
-		return sysctl.Instance{}, err
-	}
-	err = runSteps(ctx, mk.steps(), false, o.Progress)
-	return mk.inst, err
+	return mk, err
 }
 
 // identify gives a copy an upper like its source's and takes away what must not be the same in two instances.

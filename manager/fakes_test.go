@@ -88,6 +88,7 @@ type run struct {
 	id     string
 	boot   sysctl.Boot
 	frozen bool
+	held   bool
 	ended  chan struct{} // closed when its init ends
 	halts  bool          // ends when asked to halt
 }
@@ -247,6 +248,15 @@ func (f fakeRuntime) Freeze(_ context.Context, id int64) error {
 }
 func (f fakeRuntime) Unfreeze(_ context.Context, id int64) error {
 	return f.hit("unfreeze", func() error { f.running[id].frozen = false; return nil })
+}
+func (f fakeRuntime) Hold(_ context.Context, id int64) error {
+	return f.hit("hold", func() error { f.running[id].held, f.running[id].frozen = true, true; return nil })
+}
+func (f fakeRuntime) Release(_ context.Context, id int64) error {
+	if r := f.get(id); r == nil || !r.held {
+		return nil
+	}
+	return f.hit("release", func() error { f.running[id].held, f.running[id].frozen = false, false; return nil })
 }
 func (f fakeRuntime) Limit(id int64, b sysctl.Boot) error {
 	return f.hit("limit", func() error {

@@ -53,6 +53,9 @@ func (m *Manager) lockInstance(ctx context.Context, name string, p sysctl.Progre
 	if err == nil && pending {
 		err = sysctl.Wrap(m.moveUpper(ctx, inst.ID, layer), "finish what an interrupted command began")
 	}
+	if err == nil {
+		err = sysctl.Wrap(m.Runtime.Release(context.WithoutCancel(ctx), inst.ID), "let it go on after an interrupted command")
+	}
 	return inst, unlock, err
 }
 

@@ -29,6 +29,8 @@ type Runtime interface {
 	Clear(ctx context.Context, id int64) error
 	Freeze(ctx context.Context, id int64) error
 	Unfreeze(ctx context.Context, id int64) error
+	Hold(ctx context.Context, id int64) error
+	Release(ctx context.Context, id int64) error
 	Warm()
 	Leave() error
 	Limit(id int64, b sysctl.Boot) error

@@ -157,16 +157,16 @@ func (m *Manager) moveUpper(ctx context.Context, id int64, layer string) error {
 func (m *Manager) copySteps(inst sysctl.Instance, running bool, id string, s *sysctl.Snapshot, p sysctl.Progress) []step {
 	var copied Staging
 	thaw := func(ctx context.Context) error {
-		if !running || m.Runtime.State(inst.ID).Status != sysctl.Frozen {
+		if !running {
 			return nil
 		}
-		return m.Runtime.Unfreeze(context.WithoutCancel(ctx), inst.ID)
+		return m.Runtime.Release(context.WithoutCancel(ctx), inst.ID)
 	}
 	return []step{{
 		name: "copy what it wrote",
 		do: func(ctx context.Context) error {
 			if running {
-				if err := m.Runtime.Freeze(ctx, inst.ID); err != nil {
+				if err := m.Runtime.Hold(ctx, inst.ID); err != nil {
 					return err
 				}
 			}

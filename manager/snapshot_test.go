@@ -69,7 +69,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), "")
 	calls := len(h.w.calls)
 	snap(t, h, "web1", "")
-	if got := h.w.calls[calls:]; !slices.Equal(got, []string{"freeze", "stage", "unfreeze", "commit copy"}) {
+	if got := h.w.calls[calls:]; !slices.Equal(got, []string{"hold", "stage", "release", "commit copy"}) {
 		t.Errorf("a snapshot of a running one does %q", got)
 	}
 	memory := "1GiB"
@@ -247,10 +247,13 @@ func TestSnapshotFaultAtEveryStep(t *testing.T) {
 			if s := h.status(t, "web1"); runs && s != sysctl.Running && s != sysctl.Frozen {
 				t.Errorf("it is %s", s)
 			}
-			if s := h.status(t, "web1"); s == sysctl.Frozen && !strings.Contains(err.Error(), "freeze") {
+			if s := h.status(t, "web1"); s == sysctl.Frozen && !strings.Contains(err.Error(), "release") {
 				t.Error("it was left frozen")
 			}
 			snap(t, h, "web1", "again")
+			if s := h.status(t, "web1"); s == sysctl.Frozen {
+				t.Error("the next one did not let it go on")
+			}
 			if got := h.files(t, "web1"); got != "a" {
 				t.Errorf("it has %q", got)
 			}
@@ -303,6 +306,55 @@ func TestRestoreFaultAtEveryStep(t *testing.T) {
 		kind(t, h.Restore(t.Context(), "web1", "snap", manager.StartOptions{}), "")
 		if got := h.files(t, "web1"); got != "a" {
 			t.Errorf("after the second try it has %q", got)
+		}
+	})
+}
+
+// A verb that was killed while a guest was frozen for it leaves it frozen until the next one has its lock. What the user froze stays frozen.
+func TestNextVerbLetsItGoOn(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	h.launch(t, "web2")
+	for id := int64(1); id <= 2; id++ {
+		h.w.running[id].frozen = true
+	}
+	h.w.running[1].held = true
+	for name, want := range map[string]sysctl.Status{"web1": sysctl.Running, "web2": sysctl.Frozen} {
+		note := "x"
+		if _, err := h.SetConfig(t.Context(), name, map[string]*string{"user.note": &note}); err != nil {
+			t.Fatal(err)
+		}
+		if s := h.status(t, name); s != want {
+			t.Errorf("%s is %s, want %s", name, s, want)
+		}
+	}
+}
+
+// Of several copies all are made or none, whichever fails, and the same call works afterwards.
+func TestCopiesFaultAtEveryStep(t *testing.T) {
+	setup := func(t *testing.T, h house, ctx context.Context) error {
+		h.create(t, "web1")
+		return nil
+	}
+	verb := func(t *testing.T, h house, ctx context.Context) error {
+		_, err := h.Copy(ctx, manager.CopyOptions{Source: "web1", Names: []string{"c2", "c1", "c3"}, Start: true})
+		return err
+	}
+	everyFault(t, setup, verb, func(t *testing.T, h house, err error) {
+		if !errors.Is(err, errInjected) {
+			t.Fatalf("error = %v, want the injected one", err)
+		}
+		if names := h.names(t); !slices.Equal(names, []string{"web1"}) {
+			t.Fatalf("instances: %v", names)
+		}
+		if left := h.w.left(); left != "upper 1" {
+			t.Errorf("left: %s", left)
+		}
+		if err := verb(t, h, t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if names := h.names(t); !slices.Equal(names, []string{"c1", "c2", "c3", "web1"}) {
+			t.Fatalf("instances: %v", names)
 		}
 	})
 }

@@ -18,7 +18,8 @@ func (a *app) copyCmd() *cobra.Command {
 		Short: "make instances of what another is, or was",
 		Long: `Makes an instance of what another one is, or was at a snapshot, with its files and its configuration. The copy
 has ids, addresses and a host name of its own, and makes a machine id and ssh host keys of its own when it starts;
-addresses that the source's configuration fixes are left out. --count 3 makes NAME-1, NAME-2 and NAME-3.
+addresses that the source's configuration fixes are left out. --count 3 makes NAME-1, NAME-2 and NAME-3, or
+none of them.
 
 The copy of a stopped instance or of a snapshot takes no time and no space. A running source is frozen while what it
 wrote is copied, once for all copies. The copy has no snapshots.`,
@@ -59,7 +60,7 @@ func copyNames(name string, n int) []string {
 	return names
 }
 
-// copy makes copies and prints their names, also of those that were made before one failed.
+// copy makes copies and prints their names.
 func (a *app) copy(ctx context.Context, b backend, o manager.CopyOptions) error {
 	of, stop := a.progress()
 	o.Progress, o.Note = of(o.Source), a.tellNote()

@@ -3,6 +3,7 @@ package lxc
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,30 @@ func (rt *Runtime) Freeze(ctx context.Context, id int64) error { return rt.setFr
 
 // Unfreeze is the reverse of Freeze.
 func (rt *Runtime) Unfreeze(ctx context.Context, id int64) error { return rt.setFrozen(ctx, id, false) }
+
+// Hold freezes a running instance for a moment, and remembers that it was not the user who did: Release undoes it, also
+// after the death of the process that called Hold. The caller holds the instance's lock.
+func (rt *Runtime) Hold(ctx context.Context, id int64) error {
+	if err := os.WriteFile(rt.paths.Held(id), nil, 0o600); err != nil {
+		return sysctl.Wrap(err, "freezer")
+	}
+	return rt.setFrozen(ctx, id, true)
+}
+
+// Release lets an instance that Hold froze go on. One that nobody holds is left as it is, frozen or not.
+func (rt *Runtime) Release(ctx context.Context, id int64) error {
+	held := rt.paths.Held(id)
+	if _, err := os.Lstat(held); err != nil {
+		return nil
+	}
+	if err := rt.setFrozen(ctx, id, false); err != nil && !errors.Is(err, fs.ErrNotExist) { // else it has ended
+		return err
+	}
+	if err := os.Remove(held); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return sysctl.Wrap(err, "freezer")
+	}
+	return nil
+}
 
 func (rt *Runtime) setFrozen(ctx context.Context, id int64, frozen bool) error {
 	if dir, ok := rt.cgroups.v1["freezer"]; ok {

@@ -46,6 +46,9 @@ func (p Paths) Limits(id int64) string { return filepath.Join(p.Dir(id), "limits
 // Gate is there while a start writes files into the guest: its init has to wait.
 func (p Paths) Gate(id int64) string { return filepath.Join(p.Dir(id), "gate") }
 
+// Held is there while a verb has the instance frozen for a moment, and after that verb was killed.
+func (p Paths) Held(id int64) string { return filepath.Join(p.Dir(id), "held") }
+
 // Log is liblxc's log of the newest start.
 func (p Paths) Log(id int64) string {
 	return filepath.Join(p.Run, "log", strconv.FormatInt(id, 10)+".lxc")
