@@ -12,6 +12,9 @@ type Snapshot struct {
 	Config   map[string]string `json:"config"`
 	Devices  map[string]Device `json:"devices"`
 	Created  time.Time         `json:"created_at"`
+	// Expires is when it is to be deleted; zero: never.
+	Expires   time.Time `json:"expires_at,omitzero"`
+	Scheduled bool      `json:"scheduled"` // made by snapshots.schedule
 }
 
 // CheckSnapshotName reports why s cannot be the name of a snapshot, or nil: that of CheckRef, without '/' and ':'. The

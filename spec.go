@@ -16,6 +16,7 @@ type Spec struct {
 	Autostart   Autostart
 	Guest       GuestSpec
 	Compat      map[string]Choice // compat.*: by measure
+	Snapshots   SnapshotSpec
 	Disks       []Disk
 	NICs        []NICSpec
 }
@@ -31,6 +32,14 @@ type GuestSpec struct {
 type Memory struct {
 	Bytes   int64
 	Percent int
+}
+
+// SnapshotSpec is snapshots.*: which snapshots are made and how long they are kept.
+type SnapshotSpec struct {
+	Schedule Schedule
+	Stopped  bool   // also of an instance that does not run
+	Pattern  string // of names that nobody gives; "": DefaultPattern
+	Expiry   Expiry
 }
 
 // CPU is limits.cpu: a number of CPUs, or a set in kernel list format ("0-2,5"). Zero: no limit.

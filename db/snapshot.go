@@ -153,8 +153,12 @@ func (t *tx) insertSnapshot(ctx context.Context, instance int64, s sysctl.Snapsh
 	if err != nil {
 		return err
 	}
-	res, err := t.ExecContext(ctx, "INSERT INTO snapshots (instance, name, guest, created) VALUES (?, ?, ?, ?)",
-		instance, s.Name, guest, nanos(t.orNow(s.Created)))
+	var expires sql.NullInt64
+	if !s.Expires.IsZero() {
+		expires = sql.NullInt64{Int64: nanos(s.Expires), Valid: true}
+	}
+	res, err := t.ExecContext(ctx, "INSERT INTO snapshots (instance, name, guest, created, expires, scheduled) VALUES (?, ?, ?, ?, ?, ?)",
+		instance, s.Name, guest, nanos(t.orNow(s.Created)), expires, s.Scheduled)
 	if err != nil {
 		return err
 	}
@@ -188,14 +192,18 @@ func loadSnapshots(ctx context.Context, q querier, instance int64) ([]sysctl.Sna
 	list := []sysctl.Snapshot{}
 	byID := map[int64]int{}
 	args := []any{instance}
-	err := each(ctx, q, "SELECT id, name, guest, created FROM snapshots WHERE instance = ? ORDER BY id", args, func(rows *sql.Rows) error {
+	err := each(ctx, q, "SELECT id, name, guest, created, expires, scheduled FROM snapshots WHERE instance = ? ORDER BY id", args, func(rows *sql.Rows) error {
 		s := sysctl.Snapshot{Layers: []string{}, Profiles: []string{}, Config: map[string]string{}, Devices: map[string]sysctl.Device{}}
 		var id, created int64
+		var expires sql.NullInt64
 		var guest string
-		if err := rows.Scan(&id, &s.Name, &guest, &created); err != nil {
+		if err := rows.Scan(&id, &s.Name, &guest, &created, &expires, &s.Scheduled); err != nil {
 			return err
 		}
 		s.Created = fromNanos(created)
+		if expires.Valid {
+			s.Expires = fromNanos(expires.Int64)
+		}
 		byID[id] = len(list)
 		err := parseGuest(guest, &s.Guest)
 		list = append(list, s)

@@ -52,6 +52,14 @@ type DeleteOptions struct {
 	Note  func(line string) // told that snapshots went with it; nil: nobody is
 }
 
+// SnapshotOptions says how a snapshot is made.
+type SnapshotOptions struct {
+	Expiry   *sysctl.Expiry // how long it is kept; nil: as snapshots.expiry says
+	Progress sysctl.Progress
+
+	due bool // made by the instance's schedule, and only if it still is due
+}
+
 // CopyOptions is one copy of an instance, or several.
 type CopyOptions struct {
 	Source    string

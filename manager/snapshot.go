@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -20,13 +18,13 @@ const deepest = 60
 
 // Snapshot keeps what an instance is: its files and its configuration. A stopped one's upper becomes a layer, in the same
 // time and without space whatever is in it; a running one is frozen while its upper is copied. snap may be "":
-// one is made up. Kinds: Exists, Conflict (it is broken), Busy (its run is not over yet).
-func (m *Manager) Snapshot(ctx context.Context, name, snap string, p sysctl.Progress) (sysctl.Snapshot, error) {
-	s, err := m.snapshot(ctx, name, snap, p)
+// one is made up (snapshots.pattern). Kinds: Exists, Conflict (it is broken), Busy (its run is not over yet).
+func (m *Manager) Snapshot(ctx context.Context, name, snap string, o SnapshotOptions) (sysctl.Snapshot, error) {
+	s, err := m.snapshot(ctx, name, snap, o)
 	return s, sysctl.Wrap(err, "snapshot %s", name)
 }
 
-func (m *Manager) snapshot(ctx context.Context, name, snap string, p sysctl.Progress) (_ sysctl.Snapshot, err error) {
+func (m *Manager) snapshot(ctx context.Context, name, snap string, o SnapshotOptions) (_ sysctl.Snapshot, err error) {
 	if snap != "" {
 		if err := sysctl.CheckSnapshotName(snap); err != nil {
 			return sysctl.Snapshot{}, err
@@ -37,7 +35,7 @@ func (m *Manager) snapshot(ctx context.Context, name, snap string, p sysctl.Prog
 		return sysctl.Snapshot{}, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	inst, unlock, err := m.lockInstance(ctx, name, p)
+	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
 	defer unlock()
 	if err != nil {
 		return sysctl.Snapshot{}, err
@@ -45,18 +43,53 @@ func (m *Manager) snapshot(ctx context.Context, name, snap string, p sysctl.Prog
 	if !inst.Ready {
 		return sysctl.Snapshot{}, halfMade(name)
 	}
+	if o.due {
+		if due, err := m.due(ctx, inst); err != nil || !due { // somebody else was first
+			return sysctl.Snapshot{}, err
+		}
+	}
+	s, err := m.newSnapshot(ctx, inst, snap, o)
+	if err != nil {
+		return s, err
+	}
+	s.Layers, err = m.capture(ctx, inst, &s, o.Progress)
+	if err == nil && o.due {
+		err = m.keptUntil(context.WithoutCancel(ctx), inst, s.Created)
+	}
+	return s, err
+}
+
+// newSnapshot is the snapshot that is to be made, with a name that is free and a time to be deleted.
+func (m *Manager) newSnapshot(ctx context.Context, inst sysctl.Instance, snap string, o SnapshotOptions) (sysctl.Snapshot, error) {
 	list, err := m.DB.Snapshots(ctx, inst.ID)
 	if err != nil {
 		return sysctl.Snapshot{}, err
 	}
-	if snap == "" {
-		snap = freeSnapshotName(list)
-	} else if slices.ContainsFunc(list, func(s sysctl.Snapshot) bool { return s.Name == snap }) {
-		return sysctl.Snapshot{}, snapshotTaken(name, snap)
+	var taken []string
+	for _, s := range list {
+		taken = append(taken, s.Name)
 	}
-	s := sysctl.Snapshot{Name: snap, Guest: inst.Guest, Profiles: inst.Profiles, Config: inst.Config, Devices: inst.Devices, Created: m.Now()}
-	s.Layers, err = m.capture(ctx, inst, &s, p)
-	return s, err
+	s := sysctl.Snapshot{Name: snap, Guest: inst.Guest, Profiles: inst.Profiles, Config: inst.Config, Devices: inst.Devices,
+		Created: m.Now(), Scheduled: o.due}
+	spec, err := m.spec(ctx, inst)
+	if err != nil { // a profile that was changed must not keep anybody from a snapshot
+		spec = sysctl.Spec{}
+	}
+	switch {
+	case snap == "":
+		s.Name = sysctl.SnapshotName(spec.Snapshots.Pattern, taken, s.Created)
+		if err := sysctl.CheckSnapshotName(s.Name); err != nil { // a number has made it too long
+			return s, sysctl.Wrap(err, "snapshots.pattern")
+		}
+	case slices.Contains(taken, snap):
+		return s, snapshotTaken(inst.Name, snap)
+	}
+	expiry := spec.Snapshots.Expiry
+	if o.Expiry != nil {
+		expiry = *o.Expiry
+	}
+	s.Expires = expiry.After(s.Created)
+	return s, nil
 }
 
 // makeLayers keeps collection away from layers that nothing names yet. done lets it in again, and collects what a failure
@@ -70,18 +103,6 @@ func (m *Manager) makeLayers(ctx context.Context) (done func() error, err error)
 		unlock()
 		return m.collectLayers(context.WithoutCancel(ctx))
 	}, nil
-}
-
-// freeSnapshotName makes up a name that no snapshot of the list has and that is younger than all that were made up.
-func freeSnapshotName(list []sysctl.Snapshot) string {
-	next := 0
-	for _, s := range list {
-		number, ok := strings.CutPrefix(s.Name, "snap")
-		if n, err := strconv.Atoi(number); ok && err == nil && n >= next {
-			next = n + 1
-		}
-	}
-	return fmt.Sprintf("snap%d", next)
 }
 
 func snapshotTaken(name, snap string) error {

@@ -54,7 +54,7 @@ func (h house) snapshots(t *testing.T, name string) string {
 
 func snap(t *testing.T, h house, name, snap string) {
 	t.Helper()
-	if _, err := h.Snapshot(t.Context(), name, snap, nil); err != nil {
+	if _, err := h.Snapshot(t.Context(), name, snap, manager.SnapshotOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -91,11 +91,11 @@ func TestSnapshotAndRestore(t *testing.T) {
 			t.Error("it ran and was not started again")
 		}
 	}
-	_, err := h.Snapshot(ctx, "web1", "snap1", nil)
+	_, err := h.Snapshot(ctx, "web1", "snap1", manager.SnapshotOptions{})
 	kind(t, err, sysctl.Exists)
-	_, err = h.Snapshot(ctx, "web1", "a/b", nil)
+	_, err = h.Snapshot(ctx, "web1", "a/b", manager.SnapshotOptions{})
 	kind(t, err, sysctl.Invalid)
-	_, err = h.Snapshot(ctx, "web9", "", nil)
+	_, err = h.Snapshot(ctx, "web9", "", manager.SnapshotOptions{})
 	kind(t, err, sysctl.NotFound)
 	kind(t, h.Restore(ctx, "web1", "snap7", manager.StartOptions{}), sysctl.NotFound)
 	kind(t, h.RenameSnapshot(ctx, "web1", "snap1", "snap0"), sysctl.Exists)
@@ -237,7 +237,7 @@ func TestSnapshotFaultAtEveryStep(t *testing.T) {
 			return nil
 		}
 		verb := func(t *testing.T, h house, ctx context.Context) error {
-			_, err := h.Snapshot(ctx, "web1", "snap", nil)
+			_, err := h.Snapshot(ctx, "web1", "snap", manager.SnapshotOptions{})
 			return err
 		}
 		everyFault(t, setup, verb, func(t *testing.T, h house, err error) {

@@ -17,6 +17,7 @@ func configFields() []field[sysctl.Spec] {
 	list = append(list, guestFields()...)
 	list = append(list, compatField())
 	list = append(list, limitFields()...)
+	list = append(list, snapshotFields()...)
 	return append(list, field[sysctl.Spec]{
 		Key: Key{Name: "security.privileged", Type: "bool", Default: "false", Example: "true", Values: bools(),
 			Doc: "Run without a user namespace: the guest's root is the host's root."},

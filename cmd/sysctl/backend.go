@@ -49,7 +49,8 @@ type instanceVerbs interface {
 	Exec(ctx context.Context, name string, o manager.ExecOptions) (int, error)
 	Console(ctx context.Context, name string, o manager.ConsoleOptions) error
 	Logs(ctx context.Context, name string, o manager.LogOptions) (io.ReadCloser, error)
-	Snapshot(ctx context.Context, name, snap string, p sysctl.Progress) (sysctl.Snapshot, error)
+	Snapshot(ctx context.Context, name, snap string, o manager.SnapshotOptions) (sysctl.Snapshot, error)
+	KeepSchedules(ctx context.Context, p sysctl.Progress) ([]manager.Due, error)
 	Snapshots(ctx context.Context, name string) ([]sysctl.Snapshot, error)
 	RenameSnapshot(ctx context.Context, name, snap, to string) error
 	DeleteSnapshot(ctx context.Context, name, snap string) error

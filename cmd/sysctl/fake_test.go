@@ -265,11 +265,26 @@ func (f *fake) Delete(_ context.Context, name string, o manager.DeleteOptions) e
 	return err
 }
 
-func (f *fake) Snapshot(_ context.Context, name, snap string, p sysctl.Progress) (sysctl.Snapshot, error) {
+func (f *fake) KeepSchedules(context.Context, sysctl.Progress) ([]manager.Due, error) {
+	var done []manager.Due
+	for _, name := range slices.Sorted(maps.Keys(f.Instances)) {
+		if strings.HasPrefix(name, "fail") {
+			done = append(done, manager.Due{Name: name, Error: "snapshot " + name + ": no space left on device"})
+		}
+		for _, s := range f.Snaps[name] {
+			if !s.Expires.IsZero() {
+				done = append(done, manager.Due{Name: name, Snapshot: s.Name, Deleted: true})
+			}
+		}
+	}
+	return done, nil
+}
+
+func (f *fake) Snapshot(_ context.Context, name, snap string, o manager.SnapshotOptions) (sysctl.Snapshot, error) {
 	if _, err := f.on("snapshot", name); err != nil {
 		return sysctl.Snapshot{}, err
 	}
-	p.Report("seal", 0, 0)
+	o.Progress.Report("seal", 0, 0)
 	if snap == "" {
 		snap = "snap" + strconv.Itoa(len(f.Snaps[name]))
 	}
@@ -280,6 +295,9 @@ func (f *fake) Snapshot(_ context.Context, name, snap string, p sysctl.Progress)
 		f.Snaps = map[string][]sysctl.Snapshot{}
 	}
 	s := sysctl.Snapshot{Name: snap, Layers: []string{"l1"}, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	if o.Expiry != nil {
+		s.Expires = o.Expiry.After(s.Created)
+	}
 	f.Snaps[name] = append(f.Snaps[name], s)
 	return s, nil
 }
