@@ -58,6 +58,7 @@ type world struct {
 	tops          map[int64]string  // the uppermost layer of each upper, as overlay remembers it
 	os            sysctl.Guest      // in every tree
 	promised      sysctl.Guest      // by every recipe; nothing: os
+	meanwhile     func()            // what happens while trees are compared
 	base          map[string]string // files of a new tree
 	trees         string            // where trees under construction are; "": nowhere
 	built         *treetest.Tree    // the newest that was committed
@@ -567,6 +568,47 @@ func (f fakeStorage) OpenDisk(context.Context, sysctl.Disk, sysctl.IDMap) (file 
 func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
 	return passwd(), nil
 }
+
+// fakeComparison has a file for each word that was written into one of the sides.
+type fakeComparison struct {
+	world    *world
+	from, to sysctl.Side
+}
+
+func (f fakeStorage) OpenComparison(_ context.Context, from, to sysctl.Side) (manager.Comparison, error) {
+	return fakeComparison{f.world, from, to}, f.hit("compare", func() error { return nil })
+}
+
+func (c fakeComparison) words(s sysctl.Side) (words []string) {
+	for _, l := range s.Layers {
+		words = append(words, c.world.sealed[l]...)
+	}
+	return append(words, c.world.wrote[s.Instance]...)
+}
+
+func (c fakeComparison) Close() error      { return nil }
+func (c fakeComparison) From() sysctl.Tree { return treetest.New(map[string]string{"/": ""}) }
+func (c fakeComparison) To() sysctl.Tree   { return treetest.New(map[string]string{"/to": "x"}) }
+
+func (c fakeComparison) Differences(context.Context) ([]sysctl.Difference, error) {
+	if c.world.meanwhile != nil {
+		c.world.meanwhile()
+	}
+	var list []sysctl.Difference
+	before, after := c.words(c.from), c.words(c.to)
+	for _, w := range after {
+		if !slices.Contains(before, w) {
+			list = append(list, sysctl.Difference{Path: "/" + w, Change: sysctl.Added})
+		}
+	}
+	for _, w := range before {
+		if !slices.Contains(after, w) {
+			list = append(list, sysctl.Difference{Path: "/" + w, Change: sysctl.Deleted})
+		}
+	}
+	return list, nil
+}
+
 func (f fakeStorage) OpenDir(string) (manager.OpenedTree, error) { return passwd(), nil }
 func (f fakeStorage) OpenProcess(sysctl.Process) (manager.OpenedTree, error) {
 	if f.files != nil {
@@ -672,6 +714,16 @@ func (f fakeGuests) Prepare(_ sysctl.Tree, _ sysctl.Guest, skip []string) ([]sys
 	f.skipped = skip
 	return []sysctl.Change{{Path: "/etc/machine-id"}}, f.hit("prepare", func() error { return nil })
 }
+func (f fakeGuests) Packages(t sysctl.Tree) ([]string, []sysctl.Package, error) {
+	list := []sysctl.Package{{Name: "nginx", Version: "1"}}
+	if _, err := t.Stat("/to"); err == nil {
+		list = []sysctl.Package{{Name: "nginx", Version: "2", Config: map[string]string{"/b": "md5:x", "/z": "md5:x"}}, {Name: "new", Version: "1"}}
+	}
+	return []string{"dpkg"}, list, nil
+}
+
+func (f fakeGuests) Intact(sysctl.Tree, string, string) (bool, error) { return false, nil }
+
 func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
 	return []sysctl.Change{{Path: "/etc/hostname", Data: []byte(n.Hostname + "\n")}}, f.hit("render", func() error { f.network = n; return nil })
 }

@@ -64,6 +64,7 @@ type Storage interface {
 	RootTree(root *os.File, m sysctl.IDMap, later bool) (t sysctl.Tree, synced func() error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)
+	OpenComparison(ctx context.Context, from, to sysctl.Side) (Comparison, error)
 	OpenDir(path string) (OpenedTree, error)
 	OpenProcess(p sysctl.Process) (OpenedTree, error)
 	Sweep(ctx context.Context) error
@@ -98,6 +99,14 @@ type OpenedTree interface {
 	Files(name string) ([]sysctl.File, error)
 }
 
+// Comparison is two trees that are compared. It must be closed.
+type Comparison interface {
+	io.Closer
+	From() sysctl.Tree
+	To() sysctl.Tree
+	Differences(ctx context.Context) ([]sysctl.Difference, error)
+}
+
 // Net is the room netconfig.
 type Net interface {
 	EnsureBridge(ctx context.Context, n sysctl.Network) error
@@ -111,7 +120,7 @@ type Net interface {
 	Probe(ctx context.Context) []sysctl.Fact
 }
 
-// Guests is what is known of guests: the rooms templates (detection, preparation) and netconfig/guest
+// Guests is what is known of guests: the rooms templates (detection, preparation, packages) and netconfig/guest
 // (their own network files).
 type Guests interface {
 	Detect(t sysctl.Tree) (sysctl.Guest, error)
@@ -123,6 +132,8 @@ type Guests interface {
 	Identify(t sysctl.Tree, g sysctl.Guest, skip []string) ([]sysctl.Change, error)
 	Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error)
 	Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error)
+	Packages(t sysctl.Tree) (databases []string, list []sysctl.Package, err error)
+	Intact(t sysctl.Tree, path, digest string) (bool, error)
 	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)
 	Carry(t sysctl.Tree, g sysctl.Guest, c sysctl.Compat, kernel string) (changes []sysctl.Change, copyUp []string, err error)
 }

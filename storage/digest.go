@@ -203,9 +203,16 @@ func mode(st *unix.Stat_t) string { return strconv.FormatUint(uint64(st.Mode&0o7
 
 func decimal[T uint32 | int64](n T) string { return strconv.FormatInt(int64(n), 10) }
 
-// xattrs returns the attributes that count as name, value, name, value, …
-func xattrs(path string) ([]string, error) {
-	list, err := grow(func(b []byte) (int, error) { return unix.Llistxattr(path, b) })
+// xattrs returns the attributes that count as name, value, name, value, … It does not follow a link.
+func xattrs(path string) ([]string, error) { return readXattrs(path, unix.Llistxattr, unix.Lgetxattr) }
+
+// openXattrs is xattrs of what an O_PATH descriptor stands for.
+func openXattrs(fd int) ([]string, error) {
+	return readXattrs(procPath(fd), unix.Listxattr, unix.Getxattr)
+}
+
+func readXattrs(path string, listing func(string, []byte) (int, error), get func(string, string, []byte) (int, error)) ([]string, error) {
+	list, err := grow(func(b []byte) (int, error) { return listing(path, b) })
 	if err == unix.ENOTSUP || len(list) == 0 {
 		return nil, nil
 	}
@@ -219,7 +226,7 @@ func xattrs(path string) ([]string, error) {
 		if !xattrCounts(name) {
 			continue
 		}
-		value, err := grow(func(b []byte) (int, error) { return unix.Lgetxattr(path, name, b) })
+		value, err := grow(func(b []byte) (int, error) { return get(path, name, b) })
 		if err != nil {
 			return nil, err
 		}

@@ -56,6 +56,8 @@ type instanceVerbs interface {
 	DeleteSnapshot(ctx context.Context, name, snap string) error
 	Restore(ctx context.Context, name, snap string, o manager.StartOptions) error
 	Copy(ctx context.Context, o manager.CopyOptions) ([]sysctl.Instance, error)
+	Diff(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.Difference, error)
+	DiffPackages(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.PackageDifference, error)
 	SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error)
 }
 

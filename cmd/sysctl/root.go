@@ -38,7 +38,7 @@ network configuration, for years.`,
 	})
 	a.addGroup(root, "Instances", a.launchCmd(), a.createCmd(), a.startCmd(), a.stopCmd(), a.restartCmd(), a.freezeCmd(),
 		a.unfreezeCmd(), a.deleteCmd(), a.renameCmd(), a.listCmd(), a.infoCmd(),
-		a.snapshotCmd(), a.restoreCmd(), a.copyCmd())
+		a.snapshotCmd(), a.restoreCmd(), a.copyCmd(), a.diffCmd())
 	a.addGroup(root, "Inside", a.execCmd(), a.shellCmd(), a.consoleCmd(), a.logsCmd(), a.fileCmd())
 	a.addGroup(root, "Their parts", a.imageCmd(), a.templateCmd(), a.profileCmd(), a.configCmd(), a.networkCmd())
 	a.addGroup(root, "The house", a.checkCmd(), a.autostartCmd(), a.environmentCmd(), a.versionCmd(), a.completionCmd())

@@ -29,6 +29,8 @@ func printed() []struct {
 		{"`info`", manager.Detail{}},
 		{"`launch`, `create`", manager.Plan{}},
 		{"`snapshot list` (a list of them)", sysctl.Snapshot{}},
+		{"`diff` (a list of them)", sysctl.Difference{}},
+		{"`diff --packages` (a list of them)", sysctl.PackageDifference{}},
 		{"`config show`", configView(manager.Detail{}, false).value},
 		{"`image list` (a list of them), `image info`, `image import`", sysctl.Image{}},
 		{"`template list` (a list of them), `template show` (with `recipe`, its text)", sysctl.Template{}},

@@ -61,6 +61,7 @@ var rooms = map[string]room{
 	"storage":            {rooms: []string{""}, libraries: []string{xsys}},
 	"netconfig":          {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
 	"netconfig/guest":    {rooms: []string{""}},
+	"templates/packages": {rooms: []string{""}},
 	"templates/vsyscall": {rooms: []string{""}, libraries: []string{xarch}},
 	"templates":          {rooms: []string{""}, libraries: []string{yaml, compress, xz, registry, xsys}},
 	"manager/lxc":        {rooms: []string{""}, libraries: []string{xsys}},
@@ -70,7 +71,7 @@ var rooms = map[string]room{
 	"cmd/sysctl-keeper": {libraries: []string{golxc, xsys}},
 	"manager/host": {
 		rooms: []string{"", "manager", "manager/compat", "manager/lxc", "profiles", "db", "storage",
-			"netconfig", "netconfig/guest", "templates", "templates/vsyscall"},
+			"netconfig", "netconfig/guest", "templates", "templates/packages", "templates/vsyscall"},
 		libraries: []string{yaml, xsys},
 	},
 	"cmd/sysctl": {

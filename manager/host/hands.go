@@ -14,6 +14,7 @@ import (
 	"github.com/sysctl-os/sysctl/netconfig/guest"
 	"github.com/sysctl-os/sysctl/storage"
 	"github.com/sysctl-os/sysctl/templates"
+	"github.com/sysctl-os/sysctl/templates/packages"
 	"github.com/sysctl-os/sysctl/templates/vsyscall"
 )
 
@@ -60,6 +61,14 @@ func (s storageOf) OpenTree(ctx context.Context, id int64, layers []string) (man
 
 func (s storageOf) OpenLayers(ctx context.Context, layers []string) (manager.OpenedTree, error) {
 	return opened(s.Store.OpenLayers(ctx, layers))
+}
+
+func (s storageOf) OpenComparison(ctx context.Context, from, to sysctl.Side) (manager.Comparison, error) {
+	c, err := s.Store.OpenComparison(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (s storageOf) OpenDir(path string) (manager.OpenedTree, error) {
@@ -159,6 +168,14 @@ func (guests) Restore(t sysctl.Tree, names []string) ([]sysctl.Change, error) {
 }
 
 func (guests) Prepared(t sysctl.Tree) ([]sysctl.PrepStep, error) { return templates.Prepared(t) }
+
+func (guests) Packages(t sysctl.Tree) (databases []string, list []sysctl.Package, err error) {
+	return packages.List(t)
+}
+
+func (guests) Intact(t sysctl.Tree, path, digest string) (bool, error) {
+	return packages.Intact(t, path, digest)
+}
 
 func (guests) Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
 	return guest.Render(t, g, n)
