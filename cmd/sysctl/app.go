@@ -48,7 +48,7 @@ type traits struct {
 func (a *app) run(ctx context.Context) int {
 	a.screen = newScreen(a.stderr)
 	a.notes = a.screen
-	root := a.rootCmd()
+	root := a.treeFor(a.args)
 	args := a.args
 	if keysWanted(args) {
 		args = []string{args[0], args[len(args)-1]}

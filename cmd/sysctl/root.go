@@ -8,8 +8,26 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// rootCmd is the whole tree of commands.
-func (a *app) rootCmd() *cobra.Command {
+// rootCmd is the tree of commands.
+func (a *app) rootCmd() *cobra.Command { return a.tree("") }
+
+// treeFor is as much of the tree as a command line needs: to make every verb's command takes a tenth of what a verb takes to
+// start. Whatever speaks of other verbs has them all.
+func (a *app) treeFor(args []string) *cobra.Command {
+	if len(args) == 0 || slices.Contains([]string{"help", "docs", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, args[0]) {
+		return a.rootCmd()
+	}
+	return a.tree(args[0])
+}
+
+// maker makes the command of a verb.
+type maker struct {
+	verb string
+	cmd  func() *cobra.Command
+}
+
+// tree makes the command of one verb, or of all where there is none of that name.
+func (a *app) tree(only string) *cobra.Command {
 	a.traits = map[*cobra.Command]traits{}
 	root := &cobra.Command{
 		Use:   "sysctl VERB",
@@ -36,22 +54,71 @@ network configuration, for years.`,
 		}
 		return usageError(cmd, "%v", err)
 	})
-	a.addGroup(root, "Instances", a.launchCmd(), a.createCmd(), a.startCmd(), a.stopCmd(), a.restartCmd(), a.freezeCmd(),
-		a.unfreezeCmd(), a.deleteCmd(), a.renameCmd(), a.listCmd(), a.infoCmd(),
-		a.snapshotCmd(), a.restoreCmd(), a.copyCmd(), a.diffCmd())
-	a.addGroup(root, "Inside", a.execCmd(), a.shellCmd(), a.consoleCmd(), a.logsCmd(), a.fileCmd())
-	a.addGroup(root, "Their parts", a.imageCmd(), a.templateCmd(), a.profileCmd(), a.configCmd(), a.networkCmd())
-	a.addGroup(root, "The house", a.checkCmd(), a.autostartCmd(), a.environmentCmd(), a.versionCmd(), a.completionCmd())
-	root.AddCommand(help, a.settleCmd(), a.docsCmd())
-	return root
-}
-
-func (a *app) addGroup(root *cobra.Command, title string, cmds ...*cobra.Command) {
-	root.AddGroup(&cobra.Group{ID: title, Title: title})
-	for _, cmd := range cmds {
-		cmd.GroupID = title
-		root.AddCommand(cmd)
+	groups := []struct {
+		title string
+		verbs []maker
+	}{
+		{"Instances", []maker{
+			{"launch", a.launchCmd},
+			{"create", a.createCmd},
+			{"start", a.startCmd},
+			{"stop", a.stopCmd},
+			{"restart", a.restartCmd},
+			{"freeze", a.freezeCmd},
+			{"unfreeze", a.unfreezeCmd},
+			{"delete", a.deleteCmd},
+			{"rename", a.renameCmd},
+			{"list", a.listCmd},
+			{"info", a.infoCmd},
+			{"snapshot", a.snapshotCmd},
+			{"restore", a.restoreCmd},
+			{"copy", a.copyCmd},
+			{"diff", a.diffCmd},
+		}},
+		{"Inside", []maker{
+			{"exec", a.execCmd},
+			{"shell", a.shellCmd},
+			{"console", a.consoleCmd},
+			{"logs", a.logsCmd},
+			{"file", a.fileCmd},
+		}},
+		{"Their parts", []maker{
+			{"image", a.imageCmd},
+			{"template", a.templateCmd},
+			{"profile", a.profileCmd},
+			{"config", a.configCmd},
+			{"network", a.networkCmd},
+		}},
+		{"The house", []maker{
+			{"check", a.checkCmd},
+			{"autostart", a.autostartCmd},
+			{"environment", a.environmentCmd},
+			{"version", a.versionCmd},
+			{"completion", a.completionCmd},
+		}},
 	}
+	hidden := []maker{{"settle", a.settleCmd}, {"docs", a.docsCmd}}
+	for _, g := range groups {
+		for _, m := range g.verbs {
+			if m.verb == only {
+				root.AddCommand(m.cmd())
+				return root
+			}
+		}
+	}
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, m := range g.verbs {
+			cmd := m.cmd()
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.AddCommand(help)
+	for _, m := range hidden {
+		root.AddCommand(m.cmd())
+	}
+	return root
 }
 
 // noun is a command that only has subcommands.

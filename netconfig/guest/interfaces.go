@@ -3,7 +3,6 @@ package guest
 import (
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -110,7 +109,7 @@ func interfacesOf(lines []string) (stanzas, auto []string) {
 }
 
 // sourceDirName is what file names source-directory takes, as run-parts does.
-var sourceDirName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var sourceDirName = lazily(`^[A-Za-z0-9_-]+$`)
 
 // sourcedFiles returns the regular files the interfaces file includes. Only the last component of a
 // pattern is matched: no more is seen in practice.
@@ -133,7 +132,7 @@ func sourcedFiles(t sysctl.Tree, lines []string) []string {
 					return ok && err == nil && !strings.HasPrefix(name, ".")
 				}
 			case "source-directory", "source-dir":
-				dir, match = pattern, sourceDirName.MatchString
+				dir, match = pattern, sourceDirName().MatchString
 			default:
 				continue
 			}

@@ -3,7 +3,6 @@ package guest
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -123,7 +122,7 @@ type netplanDevice struct {
 	names    []string
 }
 
-var netplanName = regexp.MustCompile(`(?:^|[\s{,])(?:set-name|name):\s*["']?([^"'\s,}]+)`)
+var netplanName = lazily(`(?:^|[\s{,])(?:set-name|name):\s*["']?([^"'\s,}]+)`)
 
 // speaksOf reports whether the device is, or matches, one of n's interfaces.
 func (d netplanDevice) speaksOf(n sysctl.GuestNetwork) bool {
@@ -164,7 +163,7 @@ func netplanDevices(content string) []netplanDevice {
 			out = append(out, netplanDevice{section: section, from: i, to: -1, names: []string{strings.Trim(key, `"'`)}})
 		}
 		if len(out) > 0 && out[len(out)-1].to < 0 {
-			for _, m := range netplanName.FindAllStringSubmatch(line, -1) {
+			for _, m := range netplanName().FindAllStringSubmatch(line, -1) {
 				out[len(out)-1].names = append(out[len(out)-1].names, m[1])
 			}
 		}

@@ -3,7 +3,6 @@ package guest
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -178,12 +177,12 @@ func (v version) atLeast(major, minor, patch int) bool {
 }
 
 var (
-	versionNumber = regexp.MustCompile(`^(?:\d+:)?(\d+)\.(\d+)(?:\.(\d+))?`)
-	binaryVersion = regexp.MustCompile(`version (0\.\d+(?:\.\d+)*)`)
+	versionNumber = lazily(`^(?:\d+:)?(\d+)\.(\d+)(?:\.(\d+))?`)
+	binaryVersion = lazily(`version (0\.\d+(?:\.\d+)*)`)
 )
 
 func parseVersion(s string) version {
-	m := versionNumber.FindStringSubmatch(s)
+	m := versionNumber().FindStringSubmatch(s)
 	if m == nil {
 		return version{}
 	}
@@ -204,7 +203,7 @@ func ifupdownVersion(t sysctl.Tree) version {
 	}
 	_, at := ifupPath(t)
 	if data, err := t.ReadFile(at); err == nil {
-		if m := binaryVersion.FindSubmatch(data); m != nil {
+		if m := binaryVersion().FindSubmatch(data); m != nil {
 			return parseVersion(string(m[1]))
 		}
 	}
@@ -213,10 +212,12 @@ func ifupdownVersion(t sysctl.Tree) version {
 
 // packageVersion returns the version of an installed package in a dpkg status file.
 func packageVersion(status []byte, name string) version {
-	status = append([]byte{'\n'}, status...)
-	_, record, found := bytes.Cut(status, []byte("\nPackage: "+name+"\n"))
+	first := "Package: " + name + "\n"
+	record, found := bytes.CutPrefix(status, []byte(first))
 	if !found {
-		return version{}
+		if _, record, found = bytes.Cut(status, []byte("\n"+first)); !found {
+			return version{}
+		}
 	}
 	record, _, _ = bytes.Cut(record, []byte("\n\n"))
 	fields := map[string]string{}

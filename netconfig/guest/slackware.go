@@ -2,7 +2,6 @@ package guest
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,8 +55,8 @@ func (b *builder) checkSlack(nic sysctl.GuestNIC, s slackware) {
 }
 
 var (
-	slackSet  = regexp.MustCompile(`^\s*([A-Z0-9_]+)\[(\d+)\]=["']?([^"'#\s]*)`)
-	slackEthN = regexp.MustCompile(`^eth(\d+)$`)
+	slackSet  = lazily(`^\s*([A-Z0-9_]+)\[(\d+)\]=["']?([^"'#\s]*)`)
+	slackEthN = lazily(`^eth(\d+)$`)
 )
 
 // slackSlots chooses a slot for each interface: the one it has in the foreign lines, else the first that
@@ -65,7 +64,7 @@ var (
 func slackSlots(foreign []string, n sysctl.GuestNetwork) []int {
 	names, used := map[int]string{}, map[int]bool{}
 	for _, line := range foreign {
-		m := slackSet.FindStringSubmatch(line)
+		m := slackSet().FindStringSubmatch(line)
 		if m == nil || m[3] == "" {
 			continue
 		}
@@ -94,7 +93,7 @@ func slackSlots(foreign []string, n sysctl.GuestNetwork) []int {
 	out := make([]int, len(n.NICs))
 	for i, nic := range n.NICs {
 		slot, has := bySlot[nic.Name]
-		if m := slackEthN.FindStringSubmatch(nic.Name); !has && m != nil {
+		if m := slackEthN().FindStringSubmatch(nic.Name); !has && m != nil {
 			own, err := strconv.Atoi(m[1])
 			slot, has = own, err == nil && own < 6 && !taken[own]
 		}
