@@ -1,6 +1,9 @@
 package sysctl
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Template is a recipe for a base OS, as listed to people. How it is written and built belongs to
 // the room templates.
@@ -17,6 +20,16 @@ type Template struct {
 
 	Guest     Guest             `json:"guest"`     // what is known of it before it is built, for this host's architecture where there is one
 	Variables map[string]string `json:"variables"` // what a build may set, with the recipe's own values
+	Test      BootTest          `json:"test"`
+}
+
+// BootTest is what a template expects of its guest once that has booted, beside what is expected of every one.
+type BootTest struct {
+	Timeout   time.Duration `json:"timeout_ns"` // how long it may take to boot; 0: not said
+	MayFail   []string      `json:"may_fail"`   // regular expressions: units, services and lines of its console that may fail
+	Running   []string      `json:"running"`    // names of processes
+	Listening []uint16      `json:"listening"`  // TCP ports
+	Commands  []string      `json:"commands"`   // for /bin/sh, as root: each succeeds
 }
 
 // TreeLayer is a part of a tree that comes in several, each over those before it.

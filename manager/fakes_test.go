@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,6 +72,11 @@ type world struct {
 	next   map[int64]bool      // uppers that are prepared
 	sealed map[string][]string // what was written in layers that were uppers
 	fresh  int                 // times that an identity was taken away
+
+	answers func(script string) (said string, status int) // of a guest's shell; nil: none
+	deaf    bool                                          // every guest: it does not halt when it is asked to
+	test    sysctl.BootTest                               // of every recipe
+	console string                                        // a file
 
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
@@ -164,7 +170,7 @@ func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, di
 	err := f.hit("runtime start", func() error {
 		f.logs[b.Instance] = true
 		f.booted = b
-		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: true}
+		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: !f.deaf}
 		for _, n := range b.NICs {
 			if n.HostName != "" {
 				f.links[n.HostName] = true
@@ -290,6 +296,11 @@ func (f fakeRuntime) Exec(ctx context.Context, id int64, c sysctl.Command) (int,
 	if command := strings.Join(c.Argv, " "); slices.ContainsFunc(f.HaltCommands(""), func(argv []string) bool { return slices.Equal(argv, c.Argv) }) {
 		return f.halter(ctx, f.get(id), command)
 	}
+	if f.answers != nil && c.Argv[0] == "/bin/sh" {
+		said, status := f.answers(c.Argv[len(c.Argv)-1])
+		fmt.Fprint(c.Stdout, said)
+		return status, ctx.Err()
+	}
 	if f.script != "" && c.Argv[len(c.Argv)-1] == f.script {
 		fmt.Fprint(c.Stdout, "one\ntwo\n")
 		return f.status, f.hit("exec", func() error { return nil })
@@ -302,7 +313,7 @@ func (f fakeRuntime) OpenConsole(context.Context, int64) (*os.File, func(), erro
 	return nil, nil, errInjected
 }
 func (f fakeRuntime) LogPath(int64) string                      { return "/nonexistent" }
-func (f fakeRuntime) ConsoleLogPath(int64) string               { return "/nonexistent" }
+func (f fakeRuntime) ConsoleLogPath(int64) string               { return cmp.Or(f.console, "/nonexistent") }
 func (f fakeRuntime) RemoveLogs(id int64) error                 { delete(f.logs, id); return nil }
 func (f fakeRuntime) Host(context.Context) (sysctl.Host, error) { return f.host, nil }
 func (f fakeRuntime) Probe(context.Context) []sysctl.Fact       { return []sysctl.Fact{{Name: "kernel"}} }
@@ -677,6 +688,7 @@ func (f fakeNet) CheckAddress(n sysctl.Network, a netip.Addr) error {
 func (f fakeNet) MAC(id int64, device string) string {
 	return fmt.Sprintf("00:16:3e:00:%02x:%02x", id, len(device))
 }
+func (f fakeNet) Answers(context.Context, netip.Addr) error        { return nil }
 func (f fakeNet) HostDNS(context.Context) ([]netip.Addr, []string) { return nil, nil }
 func (f fakeNet) Probe(context.Context) []sysctl.Fact              { return []sysctl.Fact{{Name: "nat"}} }
 
@@ -749,7 +761,7 @@ func (f fakeCatalogue) List() ([]sysctl.Template, error) {
 }
 func (f fakeCatalogue) Find(ref string) (sysctl.Template, []byte, error) {
 	if ref == "debian12" || ref == "debian/12" {
-		return sysctl.Template{Name: "debian12", Guest: f.promise()}, []byte("name: debian12\n"), nil
+		return sysctl.Template{Name: "debian12", Guest: f.promise(), Test: f.test}, []byte("name: debian12\n"), nil
 	}
 	return sysctl.Template{}, nil, sysctl.E(sysctl.NotFound, "no template is called %q", ref).WithHint("sysctl template list")
 }

@@ -160,3 +160,12 @@ type PullOptions struct {
 	Offline  bool   // use no network: what was downloaded before
 	Progress sysctl.Progress
 }
+
+// TestOptions is one boot test of a template.
+type TestOptions struct {
+	Template string        // name or alias
+	Keep     bool          // leave the instance for inspection, as the test left it
+	Timeout  time.Duration // how long the guest may take to halt; 0 = DefaultTestTimeout. A third of it is for the signal to init alone
+	Progress sysctl.Progress
+	Note     func(line string) // told what the user should know though it is no error; nil: nobody is
+}

@@ -116,6 +116,7 @@ type Net interface {
 	Picker(p netip.Prefix, prefer netip.Addr) sysctl.AddressPicker
 	CheckAddress(n sysctl.Network, a netip.Addr) error
 	MAC(id int64, device string) string
+	Answers(ctx context.Context, a netip.Addr) error
 	HostDNS(ctx context.Context) (servers []netip.Addr, search []string)
 	Probe(ctx context.Context) []sysctl.Fact
 }

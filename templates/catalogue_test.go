@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -23,6 +24,28 @@ func load(t *testing.T, files map[string]string) (*Catalogue, string) {
 		t.Fatal(err)
 	}
 	return c, dir
+}
+
+// What is expected of a guest is no part of what it is made from: no image is built again for it.
+func TestBootTestIsNoInput(t *testing.T) {
+	with := strings.Replace(good, "packages:", "test: {timeout: 90s, listening: [22], commands: [\"echo ${x}\"]}\npackages:", 1)
+	var inputs []string
+	for _, text := range []string{good, with} {
+		r, err := decode("mine.yaml", "mine", []byte(text), newRules())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := build{recipe: r}
+		inputs = append(inputs, b.inputs(r.Source[0], ""))
+		if text == with {
+			if got := r.template("").Test; got.Timeout != 90*time.Second || !slices.Equal(got.Listening, []uint16{22}) || !slices.Equal(got.Commands, []string{"echo ${x}"}) || got.MayFail == nil {
+				t.Errorf("%+v", got)
+			}
+		}
+	}
+	if inputs[0] != inputs[1] {
+		t.Error("a test changes the inputs")
+	}
 }
 
 // good is a recipe that is right, called "mine".
@@ -75,6 +98,9 @@ func TestBuiltInTemplates(t *testing.T) {
 			if strings.HasPrefix(tm.Name, "debian") && strings.Contains(l, "://") && !strings.Contains(l, "server: ") {
 				t.Errorf("%s names a mirror: %s", tm.Name, l)
 			}
+		}
+		if len(tm.Test.Commands) == 0 {
+			t.Errorf("%s has no boot test", tm.Name)
 		}
 		if tm.EOL == "" && strings.HasPrefix(tm.Name, "centos") {
 			t.Errorf("%s has no end", tm.Name)
@@ -208,6 +234,11 @@ func TestRecipesAreStrict(t *testing.T) {
 		{"everything at once", good, "{}", []string{"schema: ", "name: ", "os.family: is missing", "os.arch: ", "source: is missing"}},
 		{"bad date", "packages:", "eol: soon\npackages:", []string{`eol: "soon" is not a date YYYY-MM-DD (line 7)`}},
 		{"bad file", "packages:", "files:\n  - {path: etc/../x, mode: 888}\npackages:", []string{"files[0].path: ", "files[0].mode: ", "(line 8)"}},
+		{"bad test", "packages:", "test:\n  timeout: soon\n  may_fail: ['[', ok]\n  running: ['a b']\n  listening: [0, 99999]\n  commands: ['']\npackages:", []string{
+			`test.timeout: "soon" is not a time such as 90s or 2m (line 8)`, `test.may_fail[0]: "[" is no regular expression: missing closing ]`, "(line 9)",
+			`test.running[0]: "a b" is not a process's name`, `test.listening[0]: "0" is not a TCP port`, `test.listening[1]: 99999 is no TCP port: the highest is 65535 (line 11)`,
+			"test.commands[0]: is empty (line 12)"}},
+		{"unknown field of a test", "packages:", "test: {comands: [x]}\npackages:", []string{"comands: unknown field: did you mean commands? (line 7)"}},
 		{"empty", good, "", []string{"the file is empty"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -82,6 +82,7 @@ func Document() []byte {
 	section(&b, "packages", "", reflect.TypeFor[recipePackages]())
 	section(&b, "services", "", reflect.TypeFor[recipeServices]())
 	section(&b, "files, packages.files", "", reflect.TypeFor[recipeFile]())
+	section(&b, "test", "", reflect.TypeFor[recipeTest]())
 	b.WriteString("\n## Forms\n\n| form | what it is |\n|---|---|\n")
 	all := forms()
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -44,6 +44,7 @@ type recipe struct {
 	Services    recipeServices    `yaml:"services" doc:"what the guest's init is told"`
 	Files       []recipeFile      `yaml:"files" doc:"written over what the source gave"`
 	Prep        []string          `yaml:"prep" is:"prep" doc:"steps of preparation to leave out, each with a minus before its name (sysctl template show NAME --steps)"`
+	Test        recipeTest        `yaml:"test" json:"-" doc:"what sysctl template test expects of the guest, beside what it expects of every one"`
 }
 
 // recipeOS is the OS that a recipe makes.
@@ -126,6 +127,15 @@ type recipeFile struct {
 	Content string `yaml:"content" doc:"of the file"`
 }
 
+// recipeTest is what is expected of the guest once it has booted. It is no part of what is built.
+type recipeTest struct {
+	Timeout   string   `yaml:"timeout" is:"duration" doc:"how long it may take to boot; none: 2m"`
+	MayFail   []string `yaml:"may_fail" doc:"regular expressions: units, services and lines on the console that may fail"`
+	Running   []string `yaml:"running" is:"process" doc:"processes that run, by their names in ps -e"`
+	Listening []string `yaml:"listening" is:"port" doc:"TCP ports on which something listens"`
+	Commands  []string `yaml:"commands" doc:"for /bin/sh, as root: each must succeed"`
+}
+
 func (f recipeFile) perm() fs.FileMode {
 	if n, err := strconv.ParseUint(f.Mode, 8, 12); err == nil {
 		return fs.FileMode(n)
@@ -138,6 +148,7 @@ func (r recipe) template(origin string) sysctl.Template {
 	return sysctl.Template{
 		Name: r.Name, Aliases: r.Aliases, Description: r.Description, Family: r.OS.Family, Version: r.OS.Version,
 		Arch: r.OS.Arch, EOL: r.EOL, Tried: r.Tried, Origin: origin, Variables: r.Vars, Guest: r.guest(),
+		Test: r.Test.bootTest(),
 	}
 }
 

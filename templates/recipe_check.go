@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ func forms() map[string]form {
 		"version":  {`^[0-9]+(\.[0-9]+)*$`, "a version: numbers with dots between them"},
 		"variable": {`^[a-z][a-z0-9_]*$`, "a variable's name: small letters, digits and _"},
 		"date":     {`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`, "a date YYYY-MM-DD"},
+		"duration": {`^[1-9][0-9]{0,4}[sm]$`, "a time such as 90s or 2m"},
+		"process":  {`^[a-zA-Z0-9(][a-zA-Z0-9.+_:()-]{0,14}$`, "a process's name as ps -e has it, at most 15 characters"},
+		"port":     {`^[1-9][0-9]{0,4}$`, "a TCP port"},
 		"mode":     {`^[0-7]{3,4}$`, `an octal mode such as "0644"`},
 		"path":     {`^/[^\x00-\x1f]+$`, "a clean absolute path"},
 		"below":    {`^[a-zA-Z0-9$][a-zA-Z0-9._$/+-]*$`, "a path below the mirror"},
@@ -99,6 +103,7 @@ func (r recipe) check(name string, data []byte, by *rules) error {
 			c.bad(at("prep", i), "%v", err)
 		}
 	}
+	c.test(r.Test)
 	for i, s := range r.Source {
 		c.source(at("source", i), s, r)
 	}
@@ -217,3 +222,36 @@ func (c *checker) source(field string, s recipeSource, r recipe) {
 		}
 	}
 }
+
+// test checks of the boot test what its forms do not say.
+func (c *checker) test(t recipeTest) {
+	for i, words := range t.MayFail {
+		if _, err := regexp.Compile(words); err != nil {
+			c.bad(at("test.may_fail", i), "%q is no regular expression: %s", words, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		}
+	}
+	for i, port := range t.Listening {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil && c.match("port", port) {
+			c.bad(at("test.listening", i), "%s is no TCP port: the highest is 65535", port)
+		}
+	}
+	for i, command := range t.Commands {
+		if strings.TrimSpace(command) == "" {
+			c.bad(at("test.commands", i), "is empty")
+		}
+	}
+}
+
+// bootTest is a test that is right.
+func (t recipeTest) bootTest() sysctl.BootTest {
+	b := sysctl.BootTest{MayFail: there(t.MayFail), Running: there(t.Running), Commands: there(t.Commands), Listening: []uint16{}}
+	b.Timeout, _ = time.ParseDuration(t.Timeout)
+	for _, port := range t.Listening {
+		n, _ := strconv.ParseUint(port, 10, 16)
+		b.Listening = append(b.Listening, uint16(n))
+	}
+	return b
+}
+
+// there is a list that is there, be it empty.
+func there(words []string) []string { return append([]string{}, words...) }

@@ -20,6 +20,7 @@ type backend interface {
 	TemplateSteps(ctx context.Context, name string) ([]sysctl.PrepStep, error)
 	ValidateTemplate(ctx context.Context, path string) error
 	BuildTemplate(ctx context.Context, o manager.BuildOptions) (manager.Build, error)
+	TestTemplate(ctx context.Context, o manager.TestOptions) (manager.TemplateTest, error)
 	TemplateSchema() []byte
 
 	Networks(ctx context.Context) ([]sysctl.Network, error)

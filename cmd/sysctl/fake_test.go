@@ -565,6 +565,7 @@ func (f *fake) DeleteImage(ctx context.Context, ref string) error {
 func (f *fake) Templates(context.Context) ([]sysctl.Template, error) {
 	return []sysctl.Template{{Name: "debian12", Aliases: []string{"bookworm"}, Description: "Debian 12", Family: "debian",
 		Version: "12", Arch: []string{"amd64", "arm64"}, EOL: "2028-06-30", Tried: true, Origin: "built-in", Variables: map[string]string{"suite": "bookworm"},
+		Test:  sysctl.BootTest{MayFail: []string{}, Running: []string{}, Listening: []uint16{}, Commands: []string{}},
 		Guest: sysctl.Guest{ID: "debian", Version: "12", Arch: "amd64", Bits: 64, Init: "systemd", InitVersion: "252", Libc: "glibc", LibcVersion: "2.36", Evidence: []string{"recipe debian12"}}}}, nil
 }
 
@@ -596,6 +597,22 @@ func (f *fake) BuildTemplate(ctx context.Context, o manager.BuildOptions) (manag
 		o.Note("bootstrap bookworm does not work, trying oci x: no answer")
 	}
 	return manager.Build{Image: picture(o.Template), Cached: !o.Rebuild}, nil
+}
+
+func (f *fake) TestTemplate(ctx context.Context, o manager.TestOptions) (manager.TemplateTest, error) {
+	f.note("test", []any{o.Template, o.Keep})
+	well := o.Template != "bookworm"
+	if _, _, err := f.Template(ctx, o.Template); err != nil && well {
+		return manager.TemplateTest{}, err
+	}
+	t := manager.TemplateTest{Template: "debian12", Image: picture("debian12").ID, Passed: well, Checks: []manager.TestCheck{
+		{Phase: "boot", Name: "boots", Passed: true, Found: "running, after 1.2s"},
+		{Phase: "boot", Name: "host name", Passed: well, Found: "testdebian12-1"},
+	}}
+	if o.Keep {
+		t.Instance = "testdebian12-1"
+	}
+	return t, nil
 }
 
 func (f *fake) TemplateSchema() []byte { return []byte("{}\n") }

@@ -34,6 +34,7 @@ func printed() []struct {
 		{"`config show`", configView(manager.Detail{}, false).value},
 		{"`image list` (a list of them), `image info`, `image import`", sysctl.Image{}},
 		{"`template list` (a list of them), `template show` (with `recipe`, its text)", sysctl.Template{}},
+		{"`template test`", manager.TemplateTest{}},
 		{"`profile list` (a list of them), `profile show` (with `used_by`, a list of instances)", sysctl.Profile{}},
 		{"`network list` (a list of them)", sysctl.Network{}},
 		{"`network show`", networkView(sysctl.Network{}, nil).value},

@@ -20,7 +20,7 @@ func (a *app) templateCmd() *cobra.Command {
 		Long:    "A template is a recipe (YAML) by which an image is built when it is first needed.",
 		Example: "  sysctl template list",
 	}
-	return a.noun(cmd, a.templateListCmd(), a.templateShowCmd(), a.templateBuildCmd(), a.templateValidateCmd(), a.templateSchemaCmd())
+	return a.noun(cmd, a.templateListCmd(), a.templateShowCmd(), a.templateBuildCmd(), a.templateTestCmd(), a.templateValidateCmd(), a.templateSchemaCmd())
 }
 
 func (a *app) templateListCmd() *cobra.Command {

@@ -5,24 +5,21 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
-)
-
-// broken is what boot scripts and inits say of a service that failed. systemd lists its own, and says more than that.
-var (
-	broken        = regexp.MustCompile(`(?mi)^.*(failed|failure|mFAIL|\[ *!! *\]|\berror\b|crashed|needs service|non existent|panic|sulogin).*$`)
-	brokenSystemd = regexp.MustCompile(`(?m)^.*\[.{0,9}FAILED.{0,9}\].*$`)
+	"github.com/sysctl-os/sysctl/manager"
+	"github.com/sysctl-os/sysctl/templates"
 )
 
 // boots NAME [MAY-FAIL...] has the guest of the image NAME, or of the tarball $NAME where there is no such image, boot in an instance NAME, leaves it running, and checks each
 // time that it has come up: address, gateway, nameservers, name, nothing failed (but for lines of the console that
-// match one of the regular expressions MAY-FAIL). It is booted at first, by a reboot and after a power-off from inside, and by a
+// match one of the regular expressions MAY-FAIL, of which recipe:TEMPLATE stands for those of that recipe's own test). It is booted at first, by a reboot and after a power-off from inside, and by a
 // restart, in which its init must have halted by itself.
 func boots(ts *testscript.TestScript, neg bool, args []string) {
-	name, mayFail := args[0], args[1:]
+	name, mayFail := args[0], withRecipes(ts, args[1:])
 	if ts.Exec("sysctl", "image", "info", name) != nil {
 		tree := ts.Getenv(name)
 		if tree == "" {
@@ -122,19 +119,30 @@ func failures(ts *testscript.TestScript, name string, run func(string) string, m
 		ts.Fatalf("%s has failed services:\n%s", name, out)
 	}
 	ts.Check(ts.Exec("sysctl", "console", "--log", name))
-	text, words := ts.ReadFile("stdout"), broken
-	if run("[ ! -d /run/systemd/system ] || echo systemd") != "" {
-		words = brokenSystemd
-	}
-	for _, line := range words.FindAllString(text, -1) {
-		expected := false
-		for _, may := range mayFail {
-			expected = expected || regexp.MustCompile(may).MatchString(line)
-		}
-		if !expected {
+	text := ts.ReadFile("stdout")
+	for _, line := range manager.FailedLines(text, run("[ ! -d /run/systemd/system ] || echo systemd") != "") {
+		if !slices.ContainsFunc(mayFail, func(may string) bool { return regexp.MustCompile(may).MatchString(line) }) {
 			ts.Fatalf("%s said on its console: %s", name, line)
 		}
 	}
+}
+
+// withRecipes has the list of a recipe's own test in the place of recipe:TEMPLATE.
+func withRecipes(ts *testscript.TestScript, mayFail []string) []string {
+	var all []string
+	for _, may := range mayFail {
+		ref, isRecipe := strings.CutPrefix(may, "recipe:")
+		if !isRecipe {
+			all = append(all, may)
+			continue
+		}
+		catalogue, err := templates.Load()
+		ts.Check(err)
+		t, _, err := catalogue.Find(ref)
+		ts.Check(err)
+		all = append(all, t.Test.MayFail...)
+	}
+	return all
 }
 
 // hostNameservers are the lines of the host's resolv.conf that a guest gets, or "" where they are of the host alone.

@@ -118,6 +118,7 @@ func (netOf) CheckAddress(n sysctl.Network, a netip.Addr) error { return netconf
 
 func (n netOf) MAC(id int64, device string) string { return netconfig.MAC(n.env, id, device) }
 
+func (netOf) Answers(ctx context.Context, a netip.Addr) error      { return netconfig.Answers(ctx, a) }
 func (netOf) HostDNS(ctx context.Context) ([]netip.Addr, []string) { return netconfig.HostDNS(ctx) }
 
 func (n netOf) Probe(ctx context.Context) []sysctl.Fact { return netconfig.Probe(ctx, n.bridges...) }
