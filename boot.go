@@ -15,14 +15,12 @@ type Boot struct {
 	Arch        string // of the guest: amd64, i386, …
 	IDMap       IDMap
 	Environment map[string]string
-	Memory      int64    // bytes, 0: no limit
-	CPUs        string   // kernel list format, "": no limit
-	Processes   int64    // 0: no limit
-	Disks       []string // where in the guest the disks go that are handed over with the boot
-	NICs        []BootNIC
-	Compat      Compat
-	Measures    []Measure // what Compat is the sum of, for people
-	Settle      []string  // command the post-stop hook runs; "": none
+	Limits
+	Disks    []string // where in the guest the disks go that are handed over with the boot
+	NICs     []BootNIC
+	Compat   Compat
+	Measures []Measure // what Compat is the sum of, for people
+	Settle   []string  // command the post-stop hook runs; "": none
 }
 
 // BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the

@@ -12,7 +12,9 @@ type Spec struct {
 	User        map[string]string // user.*
 	Memory      Memory
 	CPU         CPU
-	Processes   int64 // 0: no limit
+	Processes   int64            // 0: no limit
+	DiskShare   int              // limits.disk.priority less 5
+	HugePages   map[string]int64 // limits.hugepages.*: bytes, by page size
 	Autostart   Autostart
 	Guest       GuestSpec
 	Compat      map[string]Choice // compat.*: by measure
@@ -32,6 +34,9 @@ type GuestSpec struct {
 type Memory struct {
 	Bytes   int64
 	Percent int
+	Soft    bool // limits.memory.enforce=soft
+	Swap    Swap
+	Yield   int // 10 less limits.memory.swap.priority
 }
 
 // SnapshotSpec is snapshots.*: which snapshots are made and how long they are kept.
@@ -46,6 +51,7 @@ type SnapshotSpec struct {
 type CPU struct {
 	Count int
 	Set   string
+	Time  CPUTime
 }
 
 // Autostart is boot.autostart and its ordering.

@@ -56,12 +56,12 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err := m.checkFree(ctx, inst.Name, claims); err != nil {
 		return nil, err
 	}
-	live, err := m.applyLive(inst, spec, set)
+	live, err := m.applyLive(inst, old, spec, set)
 	if err != nil {
 		return nil, err
 	}
 	if err := m.DB.SetInstanceConfig(ctx, inst.ID, inst.Config, inst.Devices); err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.relimit(inst, spec, old))
 	}
 	_, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC)
 	return append(live, absent...), err
@@ -181,25 +181,4 @@ func put(m map[string]string, key string, value *string) {
 	} else {
 		m[key] = *value
 	}
-}
-
-// applyLive brings limits to a running instance and returns the keys of set that needed no restart.
-func (m *Manager) applyLive(inst sysctl.Instance, spec sysctl.Spec, set map[string]*string) ([]string, error) {
-	running := m.Runtime.State(inst.ID).Init.PID != 0
-	var live []string
-	limits := false
-	for _, key := range sortedKeys(set) {
-		if k, ok := profiles.Lookup(key); ok && k.Live {
-			live = append(live, key)
-			limits = limits || strings.HasPrefix(key, "limits.")
-		}
-	}
-	if !running || !limits {
-		return live, nil
-	}
-	b := sysctl.Boot{Instance: inst.ID}
-	if err := m.limits(&b, spec); err != nil {
-		return nil, err
-	}
-	return live, m.Runtime.Limit(inst.ID, b)
 }

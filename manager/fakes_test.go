@@ -265,10 +265,16 @@ func (f fakeRuntime) Release(_ context.Context, id int64) error {
 	}
 	return f.hit("release", func() error { f.running[id].held, f.running[id].frozen = false, false; return nil })
 }
+func (f fakeRuntime) Unenforced(_ int64, b sysctl.Boot) []string {
+	if b.DiskShare != 0 {
+		return []string{"limits.disk.priority"} // as on a kernel without weights
+	}
+	return nil
+}
 func (f fakeRuntime) Limit(id int64, b sysctl.Boot) error {
 	return f.hit("limit", func() error {
 		r := f.running[id]
-		r.boot.Memory, r.boot.CPUs, r.boot.Processes = b.Memory, b.CPUs, b.Processes
+		r.boot.Limits = b.Limits
 		return nil
 	})
 }

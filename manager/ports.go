@@ -34,6 +34,7 @@ type Runtime interface {
 	Warm()
 	Leave() error
 	Limit(id int64, b sysctl.Boot) error
+	Unenforced(id int64, b sysctl.Boot) []string
 	Exec(ctx context.Context, id int64, c sysctl.Command) (int, error)
 	OpenPTY(id int64) (master, slave *os.File, err error)
 	OpenConsole(ctx context.Context, id int64) (pty *os.File, release func(), err error)

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -44,7 +45,8 @@ func (m *Manager) checkProfile(p sysctl.Profile) error {
 }
 
 // UpdateProfile replaces a profile's content. A change that would break an instance that uses it is
-// refused with the list. Running instances take it up at their next start.
+// refused with the list. Running instances have its limits at once, and the rest at their next start; where one of them
+// cannot have a limit now, nothing is changed.
 func (m *Manager) UpdateProfile(ctx context.Context, p sysctl.Profile) error {
 	return sysctl.Wrap(m.updateProfile(ctx, p), "profile %s", p.Name)
 }
@@ -63,17 +65,11 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile) error {
 		if err != nil {
 			return err
 		}
-		var ps []sysctl.Profile
-		for _, other := range inst.Profiles {
-			q := p
-			if other != p.Name {
-				if q, err = m.DB.Profile(ctx, other); err != nil {
-					return err
-				}
-			}
-			ps = append(ps, q)
+		config, devices, err := m.expandedWith(ctx, inst, p)
+		if err != nil {
+			return err
 		}
-		spec, err := profiles.Resolve(profiles.Merge(ps, inst.Config, inst.Devices))
+		spec, err := profiles.Resolve(config, devices)
 		if err == nil && spec.Privileged != (inst.IDMap.Size == 0) {
 			err = sysctl.E(sysctl.Conflict, "security.privileged cannot change under an instance")
 		}
@@ -84,7 +80,16 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	if err := m.DB.UpdateProfile(ctx, p); err != nil {
+	takeBack, err := m.relimitUsers(ctx, p, users)
+	if err == nil {
+		if err = m.DB.UpdateProfile(ctx, p); err == nil {
+			takeBack = nil
+		}
+	}
+	if takeBack != nil {
+		err = errors.Join(err, takeBack())
+	}
+	if err != nil {
 		return err
 	}
 	for _, name := range users {
@@ -93,6 +98,72 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile) error {
 		}
 	}
 	return nil
+}
+
+// expandedWith is expanded with p in the place of the profile of its name.
+func (m *Manager) expandedWith(ctx context.Context, inst sysctl.Instance, p sysctl.Profile) (map[string]string, map[string]sysctl.Device, error) {
+	var ps []sysctl.Profile
+	for _, name := range inst.Profiles {
+		q := p
+		if name != p.Name {
+			var err error
+			if q, err = m.DB.Profile(ctx, name); err != nil {
+				return nil, nil, err
+			}
+		}
+		ps = append(ps, q)
+	}
+	config, devices := profiles.Merge(ps, inst.Config, inst.Devices)
+	return config, devices, nil
+}
+
+// relimitUsers gives the running instances of a profile the limits that p brings, one after the other under its lock. takeBack
+// gives those that have them already the old ones again.
+func (m *Manager) relimitUsers(ctx context.Context, p sysctl.Profile, users []string) (takeBack func() error, err error) {
+	var done []func() error
+	takeBack = func() error {
+		var errs []error
+		for _, undo := range done {
+			errs = append(errs, undo())
+		}
+		return errors.Join(errs...)
+	}
+	for _, name := range users {
+		undo, err := m.relimitUser(ctx, p, name)
+		if err != nil {
+			return takeBack, sysctl.Wrap(err, "instance %s", name)
+		}
+		done = append(done, undo)
+	}
+	return takeBack, nil
+}
+
+func (m *Manager) relimitUser(ctx context.Context, p sysctl.Profile, name string) (undo func() error, err error) {
+	undo = func() error { return nil }
+	inst, unlock, err := m.lockInstance(ctx, name, nil)
+	defer unlock()
+	if sysctl.KindOf(err) == sysctl.NotFound {
+		return undo, nil // deleted meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.Runtime.State(inst.ID).Init.PID == 0 {
+		return undo, nil
+	}
+	old, err := m.spec(ctx, inst)
+	if err != nil {
+		return nil, err
+	}
+	config, devices, err := m.expandedWith(ctx, inst, p)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := profiles.Resolve(config, devices)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return m.relimit(inst, spec, old) }, m.relimit(inst, old, spec)
 }
 
 // reclaim makes an instance's claimed addresses those that its configuration asks for now.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -352,7 +351,8 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	if m.Hook != nil {
 		b.Settle = append(m.Hook(inst.ID), b.RunID)
 	}
-	if err := m.limits(&b, spec); err != nil {
+	var err error
+	if b.Limits, err = m.limits(inst.ID, spec); err != nil {
 		return b, err
 	}
 	var seen gateways
@@ -422,29 +422,4 @@ func nicOf(inst sysctl.Instance, device string) sysctl.NIC {
 		}
 	}
 	return sysctl.NIC{}
-}
-
-// limits turns the limits of a spec into what the kernel takes. A number of CPUs becomes that many of
-// the host's, chosen by the instance's id so that instances spread over them.
-func (m *Manager) limits(b *sysctl.Boot, spec sysctl.Spec) error {
-	b.Memory, b.Processes, b.CPUs = spec.Memory.Bytes, spec.Processes, spec.CPU.Set
-	if spec.Memory.Percent > 0 {
-		total, err := m.Memory()
-		if err != nil {
-			return err
-		}
-		b.Memory = total / 100 * int64(spec.Memory.Percent)
-	}
-	if spec.CPU.Count > 0 {
-		online, err := m.CPUs()
-		if err != nil {
-			return err
-		}
-		var set []string
-		for i := range min(spec.CPU.Count, len(online)) {
-			set = append(set, strconv.Itoa(online[(int(b.Instance)+i)%len(online)]))
-		}
-		b.CPUs = strings.Join(set, ",")
-	}
-	return nil
 }

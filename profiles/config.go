@@ -7,9 +7,6 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// maxProcesses is the largest number the pids controller takes (PID_MAX_LIMIT in the kernel's threads.h).
-const maxProcesses = 4 << 20
-
 // configFields is the table of config keys.
 func configFields() []field[sysctl.Spec] {
 	var list []field[sysctl.Spec]
@@ -26,7 +23,7 @@ func configFields() []field[sysctl.Spec] {
 			return err
 		},
 	}, field[sysctl.Spec]{
-		Key: Key{Name: "environment.*", Type: "text", Example: "de_DE.UTF-8", Live: true,
+		Key: Key{Name: "environment.*", Type: "text", Example: "de_DE.UTF-8", Live: true, free: true,
 			Doc: "An environment variable of the guest's init and of every `exec`. A running guest's init keeps the old value until its next start."},
 		set: func(s *sysctl.Spec, name, v string) error {
 			if err := checkVariable(name); err != nil {
@@ -35,7 +32,7 @@ func configFields() []field[sysctl.Spec] {
 			return put(&s.Environment, name, v)
 		},
 	}, field[sysctl.Spec]{
-		Key: Key{Name: "user.*", Type: "text", Example: "accounting", Live: true,
+		Key: Key{Name: "user.*", Type: "text", Example: "accounting", Live: true, free: true,
 			Doc: "Free text of yours: stored and shown, otherwise ignored."},
 		set: func(s *sysctl.Spec, name, v string) error {
 			if err := checkUserKey(name); err != nil {
@@ -74,35 +71,6 @@ func bootFields() []field[sysctl.Spec] {
 				return bad(`%q is not a priority: write a whole number, such as "10"; the highest starts first`, v)
 			}
 			s.Autostart.Priority = int(n)
-			return nil
-		},
-	}}
-}
-
-func limitFields() []field[sysctl.Spec] {
-	return []field[sysctl.Spec]{{
-		Key: Key{Name: "limits.cpu", Type: "CPUs", Default: "no limit", Example: "0-3,5", Live: true,
-			Doc: "How many CPUs the instance may use (`2`), or which ones (`0-3,5`). To pin it to one CPU write a range: `1-1`."},
-		set: func(s *sysctl.Spec, _, v string) (err error) {
-			s.CPU, err = parseCPU(v)
-			return err
-		},
-	}, {
-		Key: Key{Name: "limits.memory", Type: "size", Default: "no limit", Example: "512MiB", Live: true,
-			Doc: "How much memory the instance may use: a size, or a share of the host's memory (`25%`)."},
-		set: func(s *sysctl.Spec, _, v string) (err error) {
-			s.Memory, err = parseMemory(v)
-			return err
-		},
-	}, {
-		Key: Key{Name: "limits.processes", Type: "integer", Default: "no limit", Example: "2000", Live: true,
-			Doc: "How many processes and threads the instance may have."},
-		set: func(s *sysctl.Spec, _, v string) error {
-			n, err := strconv.ParseUint(v, 10, 31)
-			if err != nil || n == 0 || n > maxProcesses {
-				return bad(`%q is not a number of processes: write a whole number from 1 to %d, such as "2000"`, v, maxProcesses)
-			}
-			s.Processes = int64(n)
 			return nil
 		},
 	}}

@@ -19,6 +19,7 @@ type Key struct {
 	Live     bool     // takes effect at once on a running instance; else at its next start
 	Required bool     // of a device option: the device is wrong without it
 
+	free  bool // an empty value is a value like any other
 	check func(value string) error
 }
 
@@ -81,7 +82,7 @@ func fill[T any](t *T, fields []field[T], noun, prefix string, values map[string
 			errs.Add(prefix+name, "%s", unknown(noun, name, keys(fields)))
 			continue
 		}
-		if values[name] == "" && !f.Wildcard() {
+		if values[name] == "" && !f.free {
 			continue
 		}
 		if err := f.set(t, rest, values[name]); err != nil {

@@ -38,5 +38,5 @@ func Merge(ps []sysctl.Profile, config map[string]string, devices map[string]sys
 // isFreeText reports whether an empty value of the key is a value like any other.
 func isFreeText(name string) bool {
 	key, known := Lookup(name)
-	return known && key.Wildcard()
+	return known && key.free
 }

@@ -71,21 +71,23 @@ func FormatSize(n int64) string {
 	return strconv.FormatInt(n, 10) + "B"
 }
 
-// parseMemory reads limits.memory.
-func parseMemory(s string) (sysctl.Memory, error) {
+// parseMemory reads limits.memory into m.
+func parseMemory(m *sysctl.Memory, s string) error {
 	if digits, ok := strings.CutSuffix(s, "%"); ok {
 		n, err := strconv.ParseUint(digits, 10, 8)
 		if err != nil || n < 1 || n > 100 {
-			return sysctl.Memory{}, bad(`%q is not a share of the host's memory: write a whole number from 1%% to 100%%, such as "25%%"`, s)
+			return bad(`%q is not a share of the host's memory: write a whole number from 1%% to 100%%, such as "25%%"`, s)
 		}
-		return sysctl.Memory{Percent: int(n)}, nil
+		m.Bytes, m.Percent = 0, int(n)
+		return nil
 	}
 	n, err := ParseSize(s)
 	if err != nil {
-		return sysctl.Memory{}, err
+		return err
 	}
 	if n == 0 {
-		return sysctl.Memory{}, bad(`%q leaves the instance no memory: write a size such as "512MiB", or unset the key for no limit`, s)
+		return bad(`%q leaves the instance no memory: write a size such as "512MiB", or unset the key for no limit`, s)
 	}
-	return sysctl.Memory{Bytes: n}, nil
+	m.Bytes, m.Percent = n, 0
+	return nil
 }

@@ -83,7 +83,8 @@ func (a *app) configSetCmd() *cobra.Command {
 changed. What cannot take effect at once does at the next start.
 
 Keys include boot.autostart, limits.memory, limits.cpu, limits.processes, security.privileged, environment.NAME
-and user.NAME; doc/config.md describes each. A device has a type and options: devices.NAME.type=disk, ….
+and user.NAME: "sysctl config show NAME --defaults" lists them, doc/config.md describes each. A device has a type
+and options: devices.NAME.type=disk, ….
 "sysctl config set NAME KEY VALUE" works too.`,
 		Example: `  sysctl config set web1 limits.memory=1GiB limits.cpu=2
   sysctl config set web1 environment.LANG=C.UTF-8
@@ -149,24 +150,30 @@ func (a *app) setConfig(cmd *cobra.Command, name string, set map[string]*string)
 }
 
 func (a *app) configShowCmd() *cobra.Command {
-	var expanded bool
+	var expanded, defaults bool
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "print an instance's configuration",
 		Long: `Prints an instance's own config keys and devices, or, with --expanded, what is in force with its profiles. The
-table's keys are those that "sysctl config set" takes.`,
+table's keys are those that "sysctl config set" takes. With --defaults every config key that there is is printed,
+with the value in force, who says so (instance, profile, default) and when a change takes effect.`,
 		Example: `  sysctl config show web1
-  sysctl config show web1 --expanded --format json`,
+  sysctl config show web1 --expanded --format json
+  sysctl config show web1 --defaults`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.names()),
 	}
 	cmd.Flags().BoolVar(&expanded, "expanded", false, "with the configuration of the profiles")
+	cmd.Flags().BoolVar(&defaults, "defaults", false, "every config key, with the defaults of those that nobody has set")
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.with(cmd, func(ctx context.Context, b backend) error {
 			d, err := b.Info(ctx, args[0])
 			if err != nil {
 				return err
+			}
+			if defaults {
+				return a.print(*out, defaultsView(d))
 			}
 			return a.print(*out, configView(d, expanded))
 		})

@@ -32,6 +32,7 @@ func printed() []struct {
 		{"`diff` (a list of them)", sysctl.Difference{}},
 		{"`diff --packages` (a list of them)", sysctl.PackageDifference{}},
 		{"`config show`", configView(manager.Detail{}, false).value},
+		{"`config show --defaults` (a list of them)", keyInForce{}},
 		{"`image list` (a list of them), `image info`, `image import`", sysctl.Image{}},
 		{"`template list` (a list of them), `template show` (with `recipe`, its text)", sysctl.Template{}},
 		{"`template test`", manager.TemplateTest{}},

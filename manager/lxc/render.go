@@ -136,18 +136,14 @@ func (r *rendering) cgroup(b sysctl.Boot, h Host, p Paths) {
 	r.add("lxc.cgroup.dir.monitor.pivot", p.PivotCgroup(b.Instance))
 	r.add("lxc.cgroup.dir.container", p.PayloadCgroup(b.Instance))
 	r.add("lxc.cgroup.dir.container.inner", innerCgroup)
-	prefix, memory := "lxc.cgroup.", "memory.limit_in_bytes"
+	prefix := "lxc.cgroup."
 	if h.Cgroup2 {
-		prefix, memory = "lxc.cgroup2.", "memory.max"
+		prefix = "lxc.cgroup2."
 	}
-	if b.Memory > 0 {
-		r.add(prefix+memory, strconv.FormatInt(b.Memory, 10))
-	}
-	if b.Processes > 0 {
-		r.add(prefix+"pids.max", strconv.FormatInt(b.Processes, 10))
-	}
-	if b.CPUs != "" {
-		r.add(prefix+"cpuset.cpus", b.CPUs)
+	for _, s := range settings(b.Limits, h.Cgroup2) {
+		if s.limits() && !s.late {
+			r.add(prefix+s.file, s.value)
+		}
 	}
 	r.add(prefix+"devices.deny", "a")
 	for _, d := range allowedDevices {

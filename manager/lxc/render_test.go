@@ -17,7 +17,7 @@ func TestRenderGolden(t *testing.T) {
 	p := Paths{Run: "/run/sysctl", Cgroup: "sysctl"}
 	full := sysctl.Boot{
 		Instance: 7, Name: "web1", RunID: "ab12", Hostname: "web1", Arch: "amd64", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536},
-		Environment: map[string]string{"LANG": "C.UTF-8", "A": "b c"}, Memory: 1 << 29, CPUs: "0,2", Processes: 500,
+		Environment: map[string]string{"LANG": "C.UTF-8", "A": "b c"}, Limits: sysctl.Limits{Memory: 1 << 29, CPUs: "0,2", Processes: 500},
 		NICs: []sysctl.BootNIC{
 			{Type: "veth", Link: "sysbr0", HostName: "sy0-7.0", Name: "eth0", MAC: "00:16:3e:00:00:01", MTU: 1400},
 			{Type: "macvlan", Link: "eno1", Name: "lan0", MAC: "00:16:3e:00:00:02"},
@@ -43,11 +43,13 @@ func TestRenderGolden(t *testing.T) {
 		}}}, Host{Cgroup2: true}},
 		{"cgroup2", sysctl.Boot{Instance: 7, Name: "new", Hostname: "new", Compat: sysctl.Compat{Cgroups: sysctl.CgroupsV2}}, Host{}},
 		{"measures", sysctl.Boot{
-			Instance: 10, Name: "old", Hostname: "old", Arch: "i386", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536}, Memory: 1 << 29,
+			Instance: 10, Name: "old", Hostname: "old", Arch: "i386", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536}, Limits: sysctl.Limits{Memory: 1 << 29},
 			Compat: sysctl.Compat{UNAME26: true, LoginUID: true, Cmdline: true, Filesystems: true, SharedMemory: true, Files: 65536, Lxcfs: true,
 				LegacyTables: true, CopyRPM: true, Modules: true, PrivateDevices: sysctl.On},
 		}, Host{Cgroup2: true, measured: measured{Files: 1 << 20, Filesystems: "nodev\tsysfs\nnodev\tselinuxfs\n\text4\n",
 			LxcfsDir: "/var/lib/lxcfs", Lxcfs: []string{"proc/meminfo", "proc/stat", "proc/uptime"}}}},
+		{"limits-v1", sysctl.Boot{Instance: 11, Name: "l", Hostname: "l", Limits: everyLimit()}, Host{}},
+		{"limits-v2", sysctl.Boot{Instance: 11, Name: "l", Hostname: "l", Limits: everyLimit()}, Host{Cgroup2: true}},
 		{"no-network", sysctl.Boot{Instance: 9, Name: "n", Hostname: "n"}, Host{}},
 	} {
 		var b strings.Builder

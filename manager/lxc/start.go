@@ -25,6 +25,9 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if err := rt.prepare(b.Instance); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run directory")
 	}
+	if err := rt.lateLimits(b.Instance, b); err != nil {
+		return sysctl.State{}, err
+	}
 	if err := rt.saveCards(b); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "note the host's interfaces")
 	}

@@ -1,0 +1,81 @@
+package manager
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/profiles"
+)
+
+// limits turns the limits of a spec into what the kernel takes. A number of CPUs becomes that many of
+// the host's, chosen by the instance's id so that instances spread over them.
+func (m *Manager) limits(id int64, spec sysctl.Spec) (sysctl.Limits, error) {
+	l := sysctl.Limits{
+		Memory: spec.Memory.Bytes, MemorySoft: spec.Memory.Soft, Swap: spec.Memory.Swap, SwapYield: spec.Memory.Yield,
+		CPUs: spec.CPU.Set, CPU: spec.CPU.Time, Processes: spec.Processes, DiskShare: spec.DiskShare, HugePages: spec.HugePages,
+	}
+	if spec.Memory.Percent > 0 {
+		total, err := m.Memory()
+		if err != nil {
+			return l, err
+		}
+		l.Memory = total / 100 * int64(spec.Memory.Percent)
+	}
+	if spec.CPU.Count > 0 {
+		online, err := m.CPUs()
+		if err != nil {
+			return l, err
+		}
+		var set []string
+		for i := range min(spec.CPU.Count, len(online)) {
+			set = append(set, strconv.Itoa(online[(int(id)+i)%len(online)]))
+		}
+		l.CPUs = strings.Join(set, ",")
+	}
+	return l, nil
+}
+
+// applyLive brings the limits of set to a running instance and returns the keys that needed no restart. One that this host
+// cannot enforce is Unsupported, and then nothing is changed.
+func (m *Manager) applyLive(inst sysctl.Instance, old, spec sysctl.Spec, set map[string]*string) ([]string, error) {
+	var live []string
+	for _, key := range sortedKeys(set) {
+		if k, ok := profiles.Lookup(key); ok && k.Live {
+			live = append(live, key)
+		}
+	}
+	if m.Runtime.State(inst.ID).Init.PID == 0 {
+		return live, nil
+	}
+	l, err := m.limits(inst.ID, spec)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range m.Runtime.Unenforced(inst.ID, sysctl.Boot{Limits: l}) {
+		if set[key] != nil && slices.Contains(live, key) {
+			return nil, sysctl.E(sysctl.Unsupported, "%s: no cgroup of this host can enforce it", key).WithHint("sysctl check")
+		}
+	}
+	return live, m.relimit(inst, old, spec)
+}
+
+// relimit gives a running instance the limits of another spec. Where one cannot be, it has the old ones again.
+func (m *Manager) relimit(inst sysctl.Instance, old, spec sysctl.Spec) error {
+	before, err := m.limits(inst.ID, old)
+	if err != nil {
+		return err
+	}
+	now, err := m.limits(inst.ID, spec)
+	if err != nil || reflect.DeepEqual(before, now) || m.Runtime.State(inst.ID).Init.PID == 0 {
+		return err
+	}
+	err = m.Runtime.Limit(inst.ID, sysctl.Boot{Instance: inst.ID, Limits: now})
+	if err != nil {
+		return errors.Join(err, m.Runtime.Limit(inst.ID, sysctl.Boot{Instance: inst.ID, Limits: before}))
+	}
+	return nil
+}

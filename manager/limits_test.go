@@ -1,0 +1,83 @@
+package manager_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+// A running instance has the limits of an edited profile at once, unless its own keys say otherwise.
+func TestProfileLimitsAreLive(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	small := sysctl.Profile{Name: "small", Config: map[string]string{"limits.processes": "100"}}
+	kind(t, h.CreateProfile(ctx, small), "")
+	for _, name := range []string{"web1", "web2"} {
+		o := manager.CreateOptions{Source: "debian12", Name: name, Start: true, Profiles: []string{"default", "small"}}
+		if name == "web2" {
+			o.Config = map[string]string{"limits.processes": "7"}
+		}
+		if _, err := h.Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	small.Config = map[string]string{"limits.processes": "50", "limits.memory": "1MiB", "limits.cpu.allowance": "30%"}
+	kind(t, h.UpdateProfile(ctx, small), "")
+	one, two := h.w.running[1].boot, h.w.running[2].boot
+	if one.Processes != 50 || one.Memory != 1<<20 || one.CPU.Share != 30 || two.Processes != 7 || two.Memory != 1<<20 {
+		t.Errorf("limits %+v and %+v", one.Limits, two.Limits)
+	}
+
+	small.Config = map[string]string{"limits.processes": "20"}
+	h.w.calls, h.w.failAt = nil, 2 // the second instance cannot have it
+	err := h.UpdateProfile(ctx, small)
+	if h.w.failAt = 0; err == nil || !strings.Contains(err.Error(), "instance web2") {
+		t.Errorf("error %v, want one that names web2", err)
+	}
+	if one := h.w.running[1].boot; one.Processes != 50 || one.Memory != 1<<20 {
+		t.Errorf("the first one kept what was refused: %+v", one.Limits)
+	}
+	if p, _, _ := h.Profile(ctx, "small"); p.Config["limits.processes"] != "50" {
+		t.Errorf("the profile was changed: %v", p.Config)
+	}
+}
+
+// A limit that this kernel has no file for is refused while the instance runs; what a profile has of it does not keep others
+// from being set.
+func TestLimitThatNobodyEnforces(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	weight, processes := "8", "9"
+	_, err := h.SetConfig(ctx, "web1", map[string]*string{"limits.disk.priority": &weight, "limits.processes": &processes})
+	kind(t, err, sysctl.Unsupported)
+	if b := h.w.running[1].boot; b.Processes != 0 || b.DiskShare != 0 {
+		t.Errorf("something was changed: %+v", b.Limits)
+	}
+	kind(t, h.UpdateProfile(ctx, sysctl.Profile{Name: "default", Config: map[string]string{"limits.disk.priority": "8"}}), "")
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.processes": &processes})
+	kind(t, err, "")
+	if b := h.w.running[1].boot; b.Processes != 9 {
+		t.Errorf("limits %+v", b.Limits)
+	}
+}
+
+// A limit that cannot be set leaves what was.
+func TestLimitIsTakenBack(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	processes, memory := "9", "1MiB"
+	_, err := h.SetConfig(ctx, "web1", map[string]*string{"limits.processes": &processes})
+	kind(t, err, "")
+	h.w.calls, h.w.failAt, h.w.after = nil, 1, true
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.memory": &memory})
+	if h.w.failAt = 0; err == nil {
+		t.Fatal("no error")
+	}
+	if b := h.w.running[1].boot; b.Processes != 9 || b.Memory != 0 {
+		t.Errorf("limits %+v", b.Limits)
+	}
+}
