@@ -51,7 +51,8 @@ func (m *Manager) imageOf(ctx context.Context, name string, p sysctl.Progress, n
 }
 
 // BuildTemplate makes the image of a template, which gets the template's name as its alias. Where an image was built from
-// the same inputs already, that is the one. Two builds of the same template happen one after the other.
+// the same inputs already, that is the one. Two builds of the same template happen one after the other. An image for another
+// architecture than the host's is called TEMPLATE/ARCHITECTURE, and is none that a launch of the template takes.
 func (m *Manager) BuildTemplate(ctx context.Context, o BuildOptions) (Build, error) {
 	return m.build(ctx, o, false)
 }
@@ -63,7 +64,11 @@ func (m *Manager) build(ctx context.Context, o BuildOptions, anyFresh bool) (Bui
 	if err != nil {
 		return Build{}, err
 	}
-	unlock, err := m.lock(ctx, "image", t.Name, o.Progress)
+	arch, err := m.archOf(ctx, o.Platform)
+	if err != nil {
+		return Build{}, sysctl.Wrap(err, "build %s", t.Name)
+	}
+	unlock, err := m.lock(ctx, "image", forArch(t.Name, arch), o.Progress)
 	if err != nil {
 		return Build{}, err
 	}
@@ -76,11 +81,15 @@ func (m *Manager) build(ctx context.Context, o BuildOptions, anyFresh bool) (Bui
 		}
 	}
 	edition := m.Catalogue.Edition(t.Name) // before the recipe is read: one that changes meanwhile makes this one stale
-	b, inputs, err := m.buildTree(ctx, t, o)
+	b, inputs, err := m.buildTree(ctx, t, arch, o)
 	if err != nil {
 		return Build{}, err
 	}
-	for _, key := range []string{inputs, edition} {
+	keys := []string{inputs}
+	if arch == "" {
+		keys = append(keys, edition)
+	}
+	for _, key := range keys {
 		if err := m.rememberBuilt(key, b.Image.ID); err != nil {
 			return Build{}, err
 		}
@@ -89,11 +98,11 @@ func (m *Manager) build(ctx context.Context, o BuildOptions, anyFresh bool) (Bui
 }
 
 // buildTree makes the tree and the image, or finds the image that was made from the same inputs.
-func (m *Manager) buildTree(ctx context.Context, t sysctl.Template, o BuildOptions) (Build, string, error) {
-	image := sysctl.Image{Template: t.Name, Aliases: []string{t.Name}, Description: t.Description}
+func (m *Manager) buildTree(ctx context.Context, t sysctl.Template, arch string, o BuildOptions) (Build, string, error) {
+	image := sysctl.Image{Template: t.Name, Aliases: []string{forArch(t.Name, arch)}, Description: t.Description}
 	return m.addTree(ctx, image, o.Progress, o.Rebuild, func(k *imageMaker, have func(string) bool) (Tree, error) {
 		return m.Catalogue.Build(ctx, t.Name, k.plain.Dir(), TreeOptions{
-			Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: have, Stack: k.stack, Progress: o.Progress, Note: o.Note,
+			Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Arch: arch, Have: have, Stack: k.stack, Progress: o.Progress, Note: o.Note,
 			Run: func(ctx context.Context, dir, script string) error {
 				return m.runInTree(ctx, t.Name, k.at(dir), script, o)
 			},

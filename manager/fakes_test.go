@@ -779,7 +779,7 @@ func (f fakeCatalogue) Schema() []byte        { return []byte("{}") }
 func (f fakeCatalogue) Remotes() []string     { return []string{"images"} }
 func (f fakeCatalogue) Edition(string) string { return f.edition }
 func (f fakeCatalogue) Build(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
-	t := manager.Tree{Source: "bootstrap", Inputs: fmt.Sprintf("inputs-%s-%v", f.edition, o.Set)}
+	t := manager.Tree{Source: "bootstrap", Inputs: fmt.Sprintf("inputs-%s-%v%s", f.edition, o.Set, o.Arch)}
 	if o.Note != nil {
 		o.Note("tried")
 	}
@@ -807,7 +807,7 @@ func (f fakeCatalogue) layers() (all []sysctl.TreeLayer) {
 	return all
 }
 func (f fakeCatalogue) Pull(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
-	t := manager.Tree{Source: ref, Inputs: "pulled-" + strings.ReplaceAll(ref, "/", "-")}
+	t := manager.Tree{Source: ref, Inputs: "pulled-" + strings.ReplaceAll(ref, "/", "-") + o.Arch}
 	if t.Cached = o.Have(t.Inputs); t.Cached {
 		return t, nil
 	}

@@ -142,6 +142,7 @@ type BuildOptions struct {
 	Set      map[string]string // values of its variables
 	Mirror   string            // URL of the package archive; "": the configured one, or the recipe's
 	Offline  bool              // use no network
+	Platform string            // linux/386, i386, …; "": this host's
 	Rebuild  bool              // build even where an image of the same inputs is there
 	Progress sysctl.Progress
 	Note     func(line string) // told what the user should know though it is no error; nil: nobody is
@@ -158,6 +159,7 @@ type PullOptions struct {
 	Ref      string // REMOTE:ALIAS, oci:REFERENCE, docker://REFERENCE
 	Alias    string // "": made of the reference
 	Offline  bool   // use no network: what was downloaded before
+	Platform string // linux/386, i386, …; "": this host's
 	Progress sysctl.Progress
 }
 

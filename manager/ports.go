@@ -161,6 +161,7 @@ type TreeOptions struct {
 	Set     map[string]string // values of the recipe's variables
 	Mirror  string            // URL of the package archive; "": the configured one, or the recipe's
 	Offline bool              // use no network
+	Arch    string            // in Debian's name; "": this host's
 
 	Have func(inputs string) bool                            // whether what was made from these inputs is there already
 	Run  func(ctx context.Context, dir, script string) error // runs a script in an instance whose root is dir

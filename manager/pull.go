@@ -8,7 +8,8 @@ import (
 )
 
 // PullImage makes an image of one that a registry or image server publishes. Where the same content was pulled already,
-// that is the one. Its alias, which moves to it, is made of the reference unless the user names one.
+// that is the one. Its alias, which moves to it, is made of the reference unless the user names one, and of the architecture where that is not
+// the host's.
 func (m *Manager) PullImage(ctx context.Context, o PullOptions) (Build, error) {
 	b, err := m.pullImage(ctx, o)
 	return b, sysctl.Wrap(err, "pull %s", o.Ref)
@@ -22,6 +23,13 @@ func (m *Manager) pullImage(ctx context.Context, o PullOptions) (Build, error) {
 	if alias == "" {
 		return Build{}, sysctl.E(sysctl.Invalid, "it must be REMOTE:ALIAS, oci:REFERENCE or docker://REFERENCE").WithHint("sysctl image pull images:debian/12")
 	}
+	arch, err := m.archOf(ctx, o.Platform)
+	if err != nil {
+		return Build{}, err
+	}
+	if o.Alias == "" {
+		alias = forArch(alias, arch)
+	}
 	if err := sysctl.CheckRef("image alias", alias); err != nil {
 		return Build{}, err
 	}
@@ -32,7 +40,7 @@ func (m *Manager) pullImage(ctx context.Context, o PullOptions) (Build, error) {
 	defer unlock()
 	image := sysctl.Image{Aliases: []string{alias}, Description: o.Ref}
 	b, inputs, err := m.addTree(ctx, image, o.Progress, false, func(k *imageMaker, have func(string) bool) (Tree, error) {
-		return m.Catalogue.Pull(ctx, o.Ref, k.plain.Dir(), TreeOptions{Offline: o.Offline, Have: have, Stack: k.stack, Progress: o.Progress})
+		return m.Catalogue.Pull(ctx, o.Ref, k.plain.Dir(), TreeOptions{Offline: o.Offline, Arch: arch, Have: have, Stack: k.stack, Progress: o.Progress})
 	})
 	if err == nil {
 		err = m.rememberBuilt(inputs, b.Image.ID)

@@ -43,6 +43,9 @@ An image is built once for the same inputs: the recipe with ` + "`--set`" + `, t
 the host's bootstrap tool and the versions of our own work on trees. ` + "`launch`" + ` takes the image that was built last, until the recipe
 or our own work changes; it asks no source for that.
 
+` + "`--platform`" + ` of ` + "`template build`" + ` and ` + "`image pull`" + ` is for another architecture that this machine can run, such as linux/386 on a 64-bit PC;
+what it cannot run is refused before anything is got. Such an image has the architecture in its name (debian12/i386).
+
 An OCI image's layers become layers of ours (of more than 60 the lowest become one), and what is done to them in steps 3 and 4 is in
 one more on top. Images that begin with the same layers share these: only what is new is got and stored.
 

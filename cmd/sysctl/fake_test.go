@@ -589,7 +589,7 @@ func (f *fake) ValidateTemplate(_ context.Context, path string) error {
 }
 
 func (f *fake) BuildTemplate(ctx context.Context, o manager.BuildOptions) (manager.Build, error) {
-	f.note("build", []any{o.Template, o.Set, o.Mirror, o.Offline, o.Rebuild})
+	f.note("build", []any{o.Template, o.Set, o.Mirror, o.Offline, o.Rebuild, o.Platform})
 	if _, _, err := f.Template(ctx, o.Template); err != nil && o.Template == "nobody" {
 		return manager.Build{}, err
 	}
@@ -618,7 +618,7 @@ func (f *fake) TestTemplate(ctx context.Context, o manager.TestOptions) (manager
 func (f *fake) TemplateSchema() []byte { return []byte("{}\n") }
 
 func (f *fake) PullImage(_ context.Context, o manager.PullOptions) (manager.Build, error) {
-	f.note("pull", []any{o.Ref, o.Alias, o.Offline})
+	f.note("pull", []any{o.Ref, o.Alias, o.Offline, o.Platform})
 	if strings.HasPrefix(o.Ref, "nowhere:") {
 		return manager.Build{}, sysctl.E(sysctl.NotFound, "pull %s: there is no remote", o.Ref)
 	}

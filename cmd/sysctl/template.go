@@ -122,12 +122,15 @@ works is used, and why another does not is said. An image that was made from the
 recipe with what --set changes, the digest of what its source has today, the host's tools and sysctl's own work on it.
 Of a package archive that neither the recipe nor --mirror names nothing is known but its name: --rebuild asks it again.
 
-launch takes the image that was built last, whatever it was built with, until the recipe changes.
+launch takes the image that was built last, whatever it was built with, until the recipe changes. With --platform the
+image is for another architecture that this machine can run (linux/386 on a 64-bit PC), and is called
+TEMPLATE/ARCHITECTURE: debian12/i386.
 
 Mirrors can be configured for good: see doc/templates.md.`,
 		Example: `  sysctl template build debian12
   sysctl template build debian12 --mirror http://mirror.example/debian --rebuild
   sysctl template build sles11 --set tree=/srv/sles11
+  sysctl template build debian12 --platform linux/386
   sysctl template build centos7 --offline`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.templateNames()),
@@ -137,6 +140,7 @@ Mirrors can be configured for good: see doc/templates.md.`,
 	f.StringVar(&o.Mirror, "mirror", "", "make the tree from the package archive at `URL`, where a source is a bootstrap")
 	f.BoolVar(&o.Offline, "offline", false, "use no network: what was downloaded before, and file URLs")
 	f.BoolVar(&o.Rebuild, "rebuild", false, "build even where an image of the same inputs is there")
+	platformFlag(cmd, &o.Platform)
 	mustComplete(cmd, "set", a.templateVariables())
 	mustComplete(cmd, "mirror", nothing)
 	out := formatFlag(cmd)

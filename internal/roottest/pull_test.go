@@ -83,16 +83,24 @@ func (p *published) blob(kind string, data []byte) map[string]any {
 	return map[string]any{"mediaType": kind, "size": len(data), "digest": "sha256:" + sum(data)}
 }
 
-// image publishes team/app with a tag.
+// image publishes team/app with a tag, for this machine's architecture.
 func (p *published) image(t *testing.T, tag string, layers ...[]byte) {
 	t.Helper()
+	p.imageFor(t, runtime.GOARCH, tag, layers...)
+}
+
+// imageFor publishes team/app with a tag for an architecture, and describes its manifest.
+func (p *published) imageFor(t *testing.T, arch, tag string, layers ...[]byte) map[string]any {
+	t.Helper()
 	const manifest, list = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
-	config := p.blob("application/vnd.oci.image.config.v1+json", fmt.Appendf(nil, `{"architecture":%q,"os":"linux"}`, runtime.GOARCH))
+	config := p.blob("application/vnd.oci.image.config.v1+json", fmt.Appendf(nil, `{"architecture":%q,"os":"linux"}`, arch))
 	var all []any
 	for _, l := range layers {
 		all = append(all, p.blob(list, l))
 	}
-	p.files["/v2/team/app/manifests/"+tag] = encode(t, map[string]any{"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": all})
+	text := encode(t, map[string]any{"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": all})
+	p.files["/v2/team/app/manifests/"+tag], p.files["/v2/team/app/manifests/sha256:"+sum(text)] = text, text
+	return map[string]any{"mediaType": manifest, "size": len(text), "digest": "sha256:" + sum(text), "platform": map[string]any{"os": "linux", "architecture": arch}}
 }
 
 // stream publishes an archive as the only image of an image server at /images.

@@ -252,7 +252,7 @@ func (c catalogue) Remotes() []string { return templates.RemoteNames(c.remotes) 
 func (c catalogue) options(o manager.TreeOptions) templates.BuildOptions {
 	return templates.BuildOptions{
 		Set: o.Set, Mirror: o.Mirror, Offline: o.Offline, Have: o.Have, Run: o.Run, Stack: o.Stack, Progress: o.Progress, Note: o.Note,
-		Mirrors: c.mirrors, Cache: c.cache, Silence: c.silence,
+		Arch: o.Arch, Mirrors: c.mirrors, Cache: c.cache, Silence: c.silence,
 	}
 }
 
