@@ -73,7 +73,7 @@ func fill(t testing.TB, d *DB) {
 var (
 	testNetwork = sysctl.Network{
 		Name: "sysbr0", IPv4: netip.MustParsePrefix("10.1.2.1/24"), IPv6: netip.MustParsePrefix("fd42::1/64"),
-		NAT: true, MTU: 1400, Table: "sysctl", Domain: "sysctl",
+		Config: map[string]string{"ipv4.address": "10.1.2.1/24", "ipv6.address": "fd42::1/64", "bridge.mtu": "1400"},
 	}
 	testIDs = IDBlock{Base: 1 << 20, Size: 65536, Count: 1000}
 )

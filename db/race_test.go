@@ -32,7 +32,7 @@ type outcome struct {
 func race(d *DB, racer int) (o outcome, err error) {
 	ctx := context.Background()
 	n := testNetwork
-	n.Name, n.MTU = "raced", racer
+	n.Name, n.Config = "raced", map[string]string{"user.racer": fmt.Sprint(racer)}
 	if n, err = d.EnsureNetwork(ctx, n); err != nil {
 		return o, err
 	}

@@ -48,17 +48,3 @@ func parseAddr(s sql.NullString) (netip.Addr, error) {
 	}
 	return netip.ParseAddr(s.String)
 }
-
-func prefixText(p netip.Prefix) string {
-	if !p.IsValid() {
-		return ""
-	}
-	return p.String()
-}
-
-func parsePrefix(s string) (netip.Prefix, error) {
-	if s == "" {
-		return netip.Prefix{}, nil
-	}
-	return netip.ParsePrefix(s)
-}

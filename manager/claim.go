@@ -99,6 +99,11 @@ func firstNIC(devices map[string]sysctl.Device) string {
 // given or refused in the claiming transaction. The addresses that the instance holds already are preferred; inst is
 // zero for one that is yet to be made.
 func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, inst sysctl.Instance) ([]db.ClaimNIC, error) {
+	return m.claimNICsOn(ctx, spec, inst, m.network)
+}
+
+// claimNICsOn is claimNICs with networks that may be other than they are stored.
+func (m *Manager) claimNICsOn(ctx context.Context, spec sysctl.Spec, inst sysctl.Instance, find func(context.Context, string) (sysctl.Network, error)) ([]db.ClaimNIC, error) {
 	var bad sysctl.FieldErrors
 	var claims []db.ClaimNIC
 	for _, n := range spec.NICs {
@@ -119,7 +124,7 @@ func (m *Manager) claimNICs(ctx context.Context, spec sysctl.Spec, inst sysctl.I
 			claims = append(claims, c)
 			continue
 		}
-		network, err := m.network(ctx, n.Network)
+		network, err := find(ctx, n.Network)
 		if sysctl.KindOf(err) == sysctl.NotFound {
 			bad.Add("devices."+n.Device+".network", "%v (\"sysctl network list\" lists them)", err)
 			continue
@@ -182,7 +187,7 @@ func (m *Manager) address(n sysctl.Network, p netip.Prefix, want string, old net
 	case want == "none" || (!p.IsValid() && want == ""):
 		return nil, netip.Addr{}
 	case want == "":
-		return m.Net.Picker(p, old), netip.Addr{}
+		return m.pick(n, p, old), netip.Addr{}
 	}
 	a, err := netip.ParseAddr(want)
 	if err == nil {
@@ -192,6 +197,23 @@ func (m *Manager) address(n sysctl.Network, p netip.Prefix, want string, old net
 		bad.Add(field, "%v", err)
 	}
 	return nil, a
+}
+
+// pick chooses old where it is free, else an address that is not lent to others, while there is one.
+func (m *Manager) pick(n sysctl.Network, p netip.Prefix, old netip.Addr) sysctl.AddressPicker {
+	return func(taken func(netip.Addr) bool) (netip.Addr, error) {
+		if old.IsValid() && !taken(old) && m.Net.CheckAddress(n, old) == nil {
+			return old, nil
+		}
+		lent := n.Lent(p.Addr().Is4())
+		a, err := m.Net.Picker(p, netip.Addr{})(func(a netip.Addr) bool {
+			return taken(a) || slices.ContainsFunc(lent, func(r sysctl.AddrRange) bool { return r.Contains(a) })
+		})
+		if sysctl.KindOf(err) == sysctl.NoSpace && len(lent) > 0 {
+			return m.Net.Picker(p, netip.Addr{})(taken)
+		}
+		return a, err
+	}
 }
 
 // familyKey is what the options of an address's family begin with.

@@ -32,8 +32,8 @@ func (m *Manager) removeAll(ctx context.Context, force bool, p sysctl.Progress) 
 		return err
 	}
 	for _, n := range networks {
-		n.Table = m.DefaultNetwork.Table
-		if err := m.Net.RemoveBridge(ctx, n); err != nil {
+		n.Table, n.Bridge = m.DefaultNetwork.Table, m.bridge(n.Name)
+		if err := m.takeDown(ctx, n); err != nil {
 			return sysctl.Wrap(err, "network %s", n.Name)
 		}
 	}

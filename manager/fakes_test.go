@@ -641,6 +641,17 @@ type fakeNet struct{ *world }
 func (f fakeNet) EnsureBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("ensure bridge", func() error { f.bridges[n.Name] = true; return nil })
 }
+func (f fakeNet) IsUp(_ context.Context, n sysctl.Network) (bool, error) {
+	if n.Name == "eth9" {
+		return false, sysctl.E(sysctl.Conflict, "interface eth9 exists and is a device, not a bridge")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bridges[n.Name], nil
+}
+func (f fakeNet) Shed(_ context.Context, old, n sysctl.Network) error {
+	return f.hit("shed", func() error { return nil })
+}
 func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -850,7 +861,7 @@ func newHouse(t *testing.T) house {
 	runs := 0
 	m := manager.New(manager.Config{
 		DB: d, Runtime: fakeRuntime{w}, Storage: fakeStorage{w}, Net: fakeNet{w}, Guests: fakeGuests{w}, Catalogue: fakeCatalogue{w},
-		LockDir: filepath.Join(dir, "lock"), BuiltDir: filepath.Join(dir, "built"), DefaultNetwork: sysctl.Network{Name: "sysbr0", NAT: true},
+		LockDir: filepath.Join(dir, "lock"), BuiltDir: filepath.Join(dir, "built"), DefaultNetwork: sysctl.Network{Name: "sysbr0"},
 		IDs:  db.IDBlock{Base: 1 << 20, Size: 65536, Count: 300},
 		Link: func(id int64, nic int, run string) string { return fmt.Sprintf("sy%d.%d", id, nic) },
 		CPUs: func() ([]int, error) { return []int{0, 1, 2, 3}, nil }, Memory: func() (int64, error) { return 8 << 30, nil },

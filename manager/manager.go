@@ -22,6 +22,7 @@ type Config struct {
 	LockDir        string                                       // holds the flock files
 	BuiltDir       string                                       // remembers which image was built from what; may be emptied at any time
 	DefaultNetwork sysctl.Network                               // made when first needed; subnets that are not valid are chosen then
+	Bridge         func(network string) string                  // name of the bridge of a network other than the default one; nil: the network's
 	IDs            db.IDBlock                                   // id ranges of unprivileged instances
 	Hook           func(id int64) []string                      // command of the post-stop hook, to which the run id is added; nil: no hook
 	Link           func(id int64, nic int, runID string) string // host end of an instance's n-th NIC in one run

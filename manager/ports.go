@@ -111,6 +111,8 @@ type Comparison interface {
 // Net is the room netconfig.
 type Net interface {
 	EnsureBridge(ctx context.Context, n sysctl.Network) error
+	IsUp(ctx context.Context, n sysctl.Network) (bool, error)
+	Shed(ctx context.Context, old, n sysctl.Network) error
 	Parent(ctx context.Context, name string) (sysctl.Parent, error)
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
 	ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error)

@@ -375,7 +375,7 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 			if err != nil {
 				return b, err
 			}
-			nic.Link = network.Name
+			nic.Link = network.Bridge
 			if nic.MTU == 0 {
 				nic.MTU = network.MTU
 			}

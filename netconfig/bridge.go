@@ -1,7 +1,6 @@
 package netconfig
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -81,46 +80,10 @@ func RemoveBridge(ctx context.Context, n sysctl.Network) error {
 // names of bridge and table, so that it is stable and tells our bridge from anybody else's,
 // another environment's included.
 func BridgeMAC(n sysctl.Network) net.HardwareAddr {
-	sum := sha256.Sum256([]byte(n.Table + "\x00" + n.Name))
+	sum := sha256.Sum256([]byte(n.Table + "\x00" + n.Bridge))
 	mac := net.HardwareAddr(sum[:6])
 	mac[0] = mac[0]&^0x01 | 0x02
 	return mac
-}
-
-func delLink(h *netlink.Handle, link netlink.Link) error {
-	err := h.LinkDel(link)
-	if errors.Is(err, unix.ENODEV) {
-		return nil
-	}
-	return sysctl.Wrap(err, "delete interface %s", link.Attrs().Name)
-}
-
-// findLink returns the link, or nil where there is none of that name.
-func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
-	link, err := h.LinkByName(name)
-	var absent netlink.LinkNotFoundError
-	if errors.As(err, &absent) || errors.Is(err, unix.ENODEV) {
-		return nil, nil
-	}
-	return link, sysctl.Wrap(err, "find interface %s", name)
-}
-
-// ownBridge returns n's bridge, nil where it does not exist, or a Conflict.
-func ownBridge(h *netlink.Handle, n sysctl.Network) (netlink.Link, error) {
-	link, err := findLink(h, n.Name)
-	if err != nil || link == nil {
-		return nil, err
-	}
-	switch {
-	case link.Type() != "bridge":
-		return nil, sysctl.E(sysctl.Conflict, "network %s: interface %s exists and is a %s, not a bridge", n.Name, n.Name, link.Type()).
-			WithHint("give the network another name, or: ip link delete %s", n.Name)
-	case !bytes.Equal(link.Attrs().HardwareAddr, BridgeMAC(n)):
-		return nil, sysctl.E(sysctl.Conflict, "network %s: bridge %s exists and was made by somebody else (its address is %s, ours would be %s)",
-			n.Name, n.Name, link.Attrs().HardwareAddr, BridgeMAC(n)).
-			WithHint("give the network another name, or: ip link delete %s", n.Name)
-	}
-	return link, nil
 }
 
 // ensureLink makes the bridge, its own settings and addresses. Clashes are looked for before
@@ -155,8 +118,13 @@ func ensureLink(h *netlink.Handle, n sysctl.Network) error {
 			return sysctl.Wrap(err, "network %s: set MTU %d", n.Name, n.MTU)
 		}
 	}
+	if link.Attrs().Group != group(n.Table) {
+		if err := h.LinkSetGroup(link, int(group(n.Table))); err != nil {
+			return sysctl.Wrap(err, "network %s: set group of the bridge", n.Name)
+		}
+	}
 	if n.IPv6.IsValid() {
-		if err := ensureBridgeKnobs(n.Name); err != nil {
+		if err := ensureBridgeKnobs(n.Bridge); err != nil {
 			return err
 		}
 	}
@@ -170,7 +138,7 @@ func ensureLink(h *netlink.Handle, n sysctl.Network) error {
 			return sysctl.Wrap(err, "network %s: add address %s", n.Name, p)
 		}
 	}
-	return nil
+	return ensureRoutes(h, n, link)
 }
 
 // createBridge makes the bridge, down. Somebody else having made it meanwhile is success.
@@ -178,7 +146,7 @@ func ensureLink(h *netlink.Handle, n sysctl.Network) error {
 func createBridge(n sysctl.Network) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(n.Name)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(n.Bridge)))
 	// Given at creation, the address counts as chosen by the user: the kernel does not change it
 	// when ports come and go.
 	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, BridgeMAC(n)))
@@ -261,7 +229,7 @@ func checkClash(h *netlink.Handle, n sysctl.Network, want []netip.Prefix) error 
 				continue
 			}
 			link, err := h.LinkByIndex(a.LinkIndex)
-			if err != nil || link.Attrs().Name == n.Name {
+			if err != nil || link.Attrs().Name == n.Bridge {
 				continue // gone meanwhile, or our own bridge being made by another process
 			}
 			return sysctl.E(sysctl.Conflict, "network %s: subnet %s clashes with %s on interface %s", n.Name, p.Masked(), other, link.Attrs().Name).
@@ -274,10 +242,7 @@ func checkClash(h *netlink.Handle, n sysctl.Network, want []netip.Prefix) error 
 // addAddress adds an address. IPv6 goes without duplicate address detection: the subnet is ours,
 // and the address must answer before the first port appears.
 func addAddress(h *netlink.Handle, link netlink.Link, p netip.Prefix) error {
-	a := &netlink.Addr{IPNet: &net.IPNet{
-		IP:   p.Addr().AsSlice(),
-		Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-	}}
+	a := &netlink.Addr{IPNet: toIPNet(p)}
 	if p.Addr().Is6() {
 		a.Flags = unix.IFA_F_NODAD
 	}
@@ -304,8 +269,8 @@ func dump[T any](list func() ([]T, error)) ([]T, error) {
 // checkNetwork reports every bad field of n at once.
 func checkNetwork(n sysctl.Network) error {
 	var bad sysctl.FieldErrors
-	if n.Name == "" || len(n.Name) >= unix.IFNAMSIZ || n.Name == "." || n.Name == ".." || strings.ContainsAny(n.Name, "/: \t\n\"") {
-		bad.Add("name", "%q cannot be an interface: 1 to 15 characters without '/', ':', quotes or blanks", n.Name)
+	if b := n.Bridge; b == "" || len(b) >= unix.IFNAMSIZ || b == "." || b == ".." || strings.ContainsAny(b, "/: \t\n\"") {
+		bad.Add("name", "%q cannot be an interface: 1 to 15 characters without '/', ':', quotes or blanks", b)
 	}
 	if n.Table == "" || len(n.Table) > 100 || strings.ContainsAny(n.Table, " \t\n\"") {
 		bad.Add("table", "%q cannot be the name of an nftables table: 1 to 100 characters without blanks or quotes", n.Table)

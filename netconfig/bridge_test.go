@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"net/netip"
 	"reflect"
 	"runtime"
 	"slices"
@@ -93,8 +92,8 @@ func TestEnsureRepairs(t *testing.T) {
 	must(t, err)
 	for name, harm := range map[string]func(){
 		"link down":       func() { must(t, netlink.LinkSetDown(link)) },
-		"address gone":    func() { must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(testNet.IPv4)})) },
-		"v6 address gone": func() { must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(testNet.IPv6)})) },
+		"address gone":    func() { must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: toIPNet(testNet.IPv4)})) },
+		"v6 address gone": func() { must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: toIPNet(testNet.IPv6)})) },
 		"forwarding off":  func() { must(t, setKnob("ipv4/ip_forward", "0")) },
 		"rules flushed": func() {
 			c := new(nftables.Conn)
@@ -111,10 +110,6 @@ func TestEnsureRepairs(t *testing.T) {
 			t.Errorf("%s: forwarding is %s", name, v)
 		}
 	}
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
 // withoutHandles sorts and drops what a repair may change: handles and order.
@@ -134,7 +129,7 @@ func TestRulesAreWhatWasMeant(t *testing.T) {
 		t.Run(fmt.Sprint("nat=", nat), func(t *testing.T) {
 			isolate(t)
 			n := testNet
-			n.NAT = nat
+			n.NAT, n.NAT6 = nat, nat
 			must(t, EnsureBridge(t.Context(), n))
 			table := &nftables.Table{Family: nftables.TableFamilyINet, Name: n.Table}
 			var got []rule
@@ -168,7 +163,7 @@ func TestChangedNetworkReplacesItsRules(t *testing.T) {
 	must(t, EnsureBridge(t.Context(), testNet))
 	must(t, EnsureBridge(t.Context(), other))
 	n := testNet
-	n.NAT = false
+	n.NAT, n.NAT6 = false, false
 	must(t, EnsureBridge(t.Context(), n))
 	live, err := liveRules(nftables.TableFamilyINet, n.Table)
 	must(t, err)
@@ -261,7 +256,7 @@ func addPair(name string) error {
 }
 
 func TestBadNetworks(t *testing.T) {
-	bad := sysctl.Network{Name: "a/b", IPv4: prefix("10.1.2.0/24"), IPv6: prefix("10.1.2.1/24")}
+	bad := sysctl.Network{Name: "a/b", Bridge: "a/b", IPv4: prefix("10.1.2.0/24"), IPv6: prefix("10.1.2.1/24")}
 	for _, f := range []func() error{
 		func() error { return EnsureBridge(t.Context(), bad) },
 		func() error { return RemoveBridge(t.Context(), bad) },

@@ -99,8 +99,8 @@ func wantedDocker(n sysctl.Network) []rule {
 		word string
 		key  expr.MetaKey
 	}{{"iifname", expr.MetaKeyIIFNAME}, {"oifname", expr.MetaKeyOIFNAME}} {
-		exprs := append(onInterface(d.key, n.Name), &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
-		out = append(out, rule{dockerUser, d.word + " " + n.Name + " accept", exprs})
+		exprs := append(onInterface(d.key, n.Bridge), &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+		out = append(out, rule{dockerUser, d.word + " " + n.Bridge + " accept", exprs})
 	}
 	return out
 }
@@ -110,10 +110,10 @@ func owner(n sysctl.Network) string { return n.Table + "/" + n.Name }
 
 func dockerFamilies(n sysctl.Network) []nftables.TableFamily {
 	var out []nftables.TableFamily
-	if n.IPv4.IsValid() {
+	if n.IPv4.IsValid() && !n.V4.NoFirewall {
 		out = append(out, nftables.TableFamilyIPv4)
 	}
-	if n.IPv6.IsValid() {
+	if n.IPv6.IsValid() && !n.V6.NoFirewall {
 		out = append(out, nftables.TableFamilyIPv6)
 	}
 	return out

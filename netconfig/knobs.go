@@ -26,7 +26,7 @@ func ensureForwarding(n sysctl.Network) error {
 	if v, err := readKnob(all); err != nil || v == "1" {
 		return err
 	}
-	if err := keepRouterAdverts(n.Name); err != nil {
+	if err := keepRouterAdverts(n.Bridge); err != nil {
 		return err
 	}
 	return setKnob(all, "1")

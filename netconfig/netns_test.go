@@ -102,5 +102,5 @@ func prefix(s string) netip.Prefix {
 }
 
 func testNetwork(name, table, v4, v6 string) sysctl.Network {
-	return sysctl.Network{Name: name, Table: table, IPv4: prefix(v4), IPv6: prefix(v6), NAT: true}
+	return sysctl.Network{Name: name, Bridge: name, Table: table, IPv4: prefix(v4), IPv6: prefix(v6), NAT: true, NAT6: true}
 }

@@ -50,7 +50,7 @@ func probeKernel() []sysctl.Fact {
 }
 
 func tryKernel() []sysctl.Fact {
-	n := sysctl.Network{Name: "probe0", Table: "sysctl-probe"}
+	n := sysctl.Network{Name: "probe0", Bridge: "probe0", Table: "sysctl-probe"}
 	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: n.Table}
 	return []sysctl.Fact{
 		feature("bridge", createBridge(n), sysctl.Fatal, "instances cannot have a network", "modprobe bridge"),
@@ -63,7 +63,7 @@ func tryKernel() []sysctl.Fact {
 				c.AddChain(chain)
 			}
 			for _, subnet := range []string{"10.0.0.1/24", "fd00::1/64"} {
-				r := masquerade(netip.MustParsePrefix(subnet))
+				r := masquerade(netip.MustParsePrefix(subnet), sysctl.NetworkFamily{}, false)
 				c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Table: table, Name: r.chain}, Exprs: r.exprs})
 			}
 			return c.Flush()

@@ -39,21 +39,45 @@ func chains(t *nftables.Table) []*nftables.Chain {
 		{Table: t, Name: "postrouting", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource, Policy: &accept},
 		{Table: t, Name: "forward", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &accept},
 		{Table: t, Name: "input", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &accept},
+		// Of its own, and earlier: one network's "accept" must not end the judgement before another's "drop".
+		{Table: t, Name: "isolation", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityRef(-10), Policy: &accept},
+		{Table: t, Name: "prerouting", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest, Policy: &accept},
+		{Table: t, Name: "output", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest, Policy: &accept},
 	}
 }
 
 // wantedRules are n's rules in its table.
 func wantedRules(n sysctl.Network) []rule {
 	var out []rule
-	if n.NAT {
-		for _, p := range subnets(n) {
-			out = append(out, masquerade(p))
-		}
+	if n.NAT && n.IPv4.IsValid() {
+		out = append(out, masquerade(n.IPv4, n.V4, n.Open))
+	}
+	if n.NAT6 && n.IPv6.IsValid() {
+		out = append(out, masquerade(n.IPv6, n.V6, n.Open))
+	}
+	out = append(out, acceptRules(n)...)
+	out = append(out, isolationRules(n)...)
+	return append(out, forwardRules(n)...)
+}
+
+// acceptRules let the network's own traffic through, of the families that are not left to the user's firewall.
+func acceptRules(n sysctl.Network) (out []rule) {
+	if n.V4.NoFirewall && n.V6.NoFirewall {
+		return nil
+	}
+	family, word := []expr.Any(nil), ""
+	switch {
+	case n.V4.NoFirewall:
+		family, word = onlyFamily(unix.NFPROTO_IPV6), "meta nfproto ipv6 "
+	case n.V6.NoFirewall:
+		family, word = onlyFamily(unix.NFPROTO_IPV4), "meta nfproto ipv4 "
 	}
 	accept := &expr.Verdict{Kind: expr.VerdictAccept}
-	out = append(out,
-		rule{"forward", "iifname " + n.Name + " accept", append(onInterface(expr.MetaKeyIIFNAME, n.Name), accept)},
-		rule{"forward", "oifname " + n.Name + " accept", append(onInterface(expr.MetaKeyOIFNAME, n.Name), accept)})
+	add := func(chain, text string, exprs []expr.Any) {
+		out = append(out, rule{chain, word + text + " accept", append(slices.Concat(family, exprs), accept)})
+	}
+	add("forward", "iifname "+n.Bridge, onInterface(expr.MetaKeyIIFNAME, n.Bridge))
+	add("forward", "oifname "+n.Bridge, onInterface(expr.MetaKeyOIFNAME, n.Bridge))
 	for _, s := range []struct {
 		text  string
 		proto byte
@@ -62,32 +86,66 @@ func wantedRules(n sysctl.Network) []rule {
 		{"udp dport 53", unix.IPPROTO_UDP, 53}, {"tcp dport 53", unix.IPPROTO_TCP, 53},
 		{"udp dport 67", unix.IPPROTO_UDP, 67}, {"udp dport 547", unix.IPPROTO_UDP, 547},
 	} {
-		exprs := append(onInterface(expr.MetaKeyIIFNAME, n.Name),
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{s.proto}},
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(s.port)},
-			accept)
-		out = append(out, rule{"input", "iifname " + n.Name + " " + s.text + " accept", exprs})
+		add("input", "iifname "+n.Bridge+" "+s.text, append(onInterface(expr.MetaKeyIIFNAME, n.Bridge), toPorts(s.proto, sysctl.PortRange{First: s.port, Last: s.port})...))
 	}
 	return out
 }
 
-// masquerade gives what leaves the subnet of p the host's address.
-func masquerade(p netip.Prefix) rule {
-	subnet := p.Masked()
-	word, proto, saddr, daddr := "ip", byte(unix.NFPROTO_IPV4), uint32(12), uint32(16)
-	if p.Addr().Is6() {
-		word, proto, saddr, daddr = "ip6", unix.NFPROTO_IPV6, 8, 24
-	}
-	exprs := []expr.Any{
+// onlyFamily matches packets of IPv4 or IPv6.
+func onlyFamily(proto byte) []expr.Any {
+	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
 	}
-	exprs = append(exprs, inSubnet(saddr, expr.CmpOpEq, subnet)...)
-	exprs = append(exprs, inSubnet(daddr, expr.CmpOpNeq, subnet)...)
-	exprs = append(exprs, &expr.Masq{})
-	return rule{"postrouting", word + " saddr " + subnet.String() + " " + word + " daddr != " + subnet.String() + " masquerade", exprs}
+}
+
+// toPorts matches packets of a protocol to one of the ports.
+func toPorts(proto byte, ports sysctl.PortRange) []expr.Any {
+	out := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+	}
+	if ports.First == ports.Last {
+		return append(out, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(ports.First)})
+	}
+	return append(out,
+		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: binaryutil.BigEndian.PutUint16(ports.First)},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: binaryutil.BigEndian.PutUint16(ports.Last)})
+}
+
+// protocol is what a rule has to know of a family: its words and where addresses are in its header.
+type protocol struct {
+	word         string
+	number       byte
+	saddr, daddr uint32
+}
+
+func protocolOf(a netip.Addr) protocol {
+	if a.Is4() {
+		return protocol{"ip", unix.NFPROTO_IPV4, 12, 16}
+	}
+	return protocol{"ip6", unix.NFPROTO_IPV6, 8, 24}
+}
+
+// masquerade gives what leaves the subnet of p the host's address. What goes to another managed network that it is open to
+// keeps its own.
+func masquerade(p netip.Prefix, f sysctl.NetworkFamily, open bool) rule {
+	subnet, of := p.Masked(), protocolOf(p.Addr())
+	text := of.word + " saddr " + subnet.String() + " " + of.word + " daddr != " + subnet.String()
+	exprs := onlyFamily(of.number)
+	exprs = append(exprs, inSubnet(of.saddr, expr.CmpOpEq, subnet)...)
+	exprs = append(exprs, inSubnet(of.daddr, expr.CmpOpNeq, subnet)...)
+	if open {
+		text += " oifgroup unmanaged"
+		exprs = append(exprs, managed(expr.MetaKeyOIFGROUP, expr.CmpOpNeq)...)
+	}
+	if a := f.NATAddress; a.IsValid() {
+		return rule{"postrouting", text + " snat to " + a.String(), append(exprs,
+			&expr.Immediate{Register: 1, Data: a.AsSlice()},
+			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: uint32(of.number), RegAddrMin: 1, RegAddrMax: 1})}
+	}
+	return rule{"postrouting", text + " masquerade", append(exprs, &expr.Masq{})}
 }
 
 // inSubnet compares the address at offset of the network header with a subnet.

@@ -20,25 +20,36 @@ const MaxFile = 1 << 20
 // whose fields are "file:LINE"; file is only a name for them. An error of r is passed on. Scalars are taken
 // as the text that was written: on, 1 and 0x10 stay as they are. The maps of the profile are never nil.
 func Decode(r io.Reader, file string) (sysctl.Profile, error) {
+	d := decoder{lines: map[string]int{}}
+	err := d.read(r, "profile", file, func(root *yaml.Node) {
+		d.profile(root)
+		d.check(Check(d.p.Config, d.p.Devices))
+	})
+	if err != nil {
+		return sysctl.Profile{}, err
+	}
+	return d.p, nil
+}
+
+// read reads a file of YAML and has its root understood. What was wrong is its error.
+func (d *decoder) read(r io.Reader, noun, file string, understand func(root *yaml.Node)) error {
 	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err != nil {
-		return sysctl.Profile{}, sysctl.Wrap(err, "read profile %s", file)
+		return sysctl.Wrap(err, "read %s %s", noun, file)
 	}
 	if len(data) > MaxFile {
-		return sysctl.Profile{}, sysctl.E(sysctl.Invalid, "read profile %s: it is larger than %s", file, FormatSize(MaxFile))
+		return sysctl.E(sysctl.Invalid, "read %s %s: it is larger than %s", noun, file, FormatSize(MaxFile))
 	}
-	d := decoder{lines: map[string]int{}}
 	root, wrong := parseYAML(string(data))
 	if wrong != nil {
 		d.problems = append(d.problems, *wrong)
 	} else {
-		d.profile(root)
-		d.check()
+		understand(root)
 	}
 	if len(d.problems) > 0 {
-		return sysctl.Profile{}, d.errors(file)
+		return d.errors(file)
 	}
-	return d.p, nil
+	return nil
 }
 
 // decoder collects a profile and what is wrong with it.
@@ -162,10 +173,10 @@ func (d *decoder) text(n *yaml.Node, field string) (string, bool) {
 	return "", false
 }
 
-// check adds what Check finds, each with the line of its field, or of the device around it.
-func (d *decoder) check() {
+// check adds what a check has found, each with the line of its field, or of the device around it.
+func (d *decoder) check(found error) {
 	var errs sysctl.FieldErrors
-	if !errors.As(Check(d.p.Config, d.p.Devices), &errs) {
+	if !errors.As(found, &errs) {
 		return
 	}
 	for _, e := range errs {

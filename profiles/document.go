@@ -60,6 +60,15 @@ devices:
 Unknown fields, keys that stand there twice, references (` + "`*name`" + `) and values that are not text are errors.
 `
 
+const documentNetworks = `
+## Networks
+
+A managed network is a bridge with subnets of its own (` + "`sysctl network create lab ipv4.address=10.20.0.1/24`" + `). Names and meanings
+of its keys are LXD's but for ` + "`dns.host` and `security.isolation`" + `. What takes effect at the next start does so in the guests; the bridge has
+it at once.
+
+`
+
 // Document returns doc/config.md: the whole table in Markdown.
 func Document() []byte {
 	var b bytes.Buffer
@@ -70,6 +79,8 @@ func Document() []byte {
 		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", t.Type, t.Doc)
 		table(&b, "Option", t.Options)
 	}
+	b.WriteString(documentNetworks)
+	table(&b, "Key", NetworkKeys())
 	b.WriteString(documentProfile)
 	return b.Bytes()
 }

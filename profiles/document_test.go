@@ -29,7 +29,7 @@ func TestDocument(t *testing.T) {
 func TestDocumentIsWhole(t *testing.T) {
 	doc := string(profiles.Document())
 	rows := strings.Count(doc, "\n| `")
-	want := len(profiles.Keys())
+	want := len(profiles.Keys()) + len(profiles.NetworkKeys())
 	for _, d := range profiles.DeviceTypes() {
 		want += len(d.Options)
 		if !strings.Contains(doc, "\n### "+d.Type+"\n") {

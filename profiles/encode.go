@@ -20,22 +20,32 @@ func Encode(p sysctl.Profile) ([]byte, error) {
 	for _, name := range sortedKeys(p.Devices) {
 		devices.Content = append(devices.Content, scalar(name), texts(p.Devices[name]))
 	}
+	root := head(p.Name, p.Description, p.Config)
+	root.Content = append(root.Content, scalar("devices"), devices)
+	return encode(root, "profile "+p.Name)
+}
+
+// head is what the files of profiles and of networks begin with.
+func head(name, description string, config map[string]string) *yaml.Node {
 	root := mapping()
-	if p.Name != "" {
-		root.Content = append(root.Content, scalar("name"), scalar(p.Name))
+	if name != "" {
+		root.Content = append(root.Content, scalar("name"), scalar(name))
 	}
 	root.Content = append(root.Content,
-		scalar("description"), scalar(p.Description),
-		scalar("config"), texts(p.Config),
-		scalar("devices"), devices)
+		scalar("description"), scalar(description),
+		scalar("config"), texts(config))
+	return root
+}
+
+func encode(root *yaml.Node, what string) ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
 	if err := e.Encode(root); err != nil {
-		return nil, sysctl.Wrap(err, "encode profile %s", p.Name)
+		return nil, sysctl.Wrap(err, "encode %s", what)
 	}
 	if err := e.Close(); err != nil {
-		return nil, sysctl.Wrap(err, "encode profile %s", p.Name)
+		return nil, sysctl.Wrap(err, "encode %s", what)
 	}
 	return b.Bytes(), nil
 }

@@ -14,6 +14,7 @@ type backend interface {
 	imageVerbs
 	profileVerbs
 	fileVerbs
+	networkVerbs
 
 	Templates(ctx context.Context) ([]sysctl.Template, error)
 	Template(ctx context.Context, name string) (sysctl.Template, []byte, error)
@@ -22,9 +23,6 @@ type backend interface {
 	BuildTemplate(ctx context.Context, o manager.BuildOptions) (manager.Build, error)
 	TestTemplate(ctx context.Context, o manager.TestOptions) (manager.TemplateTest, error)
 	TemplateSchema() []byte
-
-	Networks(ctx context.Context) ([]sysctl.Network, error)
-	Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error)
 
 	RenderNetwork(ctx context.Context, o manager.RenderOptions) (manager.Rendering, error)
 
@@ -81,6 +79,16 @@ type profileVerbs interface {
 	CreateProfile(ctx context.Context, p sysctl.Profile) error
 	UpdateProfile(ctx context.Context, p sysctl.Profile) error
 	DeleteProfile(ctx context.Context, name string) error
+}
+
+type networkVerbs interface {
+	Networks(ctx context.Context) ([]sysctl.Network, error)
+	Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error)
+	CreateNetwork(ctx context.Context, n sysctl.Network, p sysctl.Progress) error
+	SetNetwork(ctx context.Context, name string, set map[string]*string, p sysctl.Progress) (later []string, err error)
+	UpdateNetwork(ctx context.Context, n sysctl.Network, p sysctl.Progress) (later []string, err error)
+	DeleteNetwork(ctx context.Context, name string) error
+	RenameNetwork(ctx context.Context, name, to string) error
 }
 
 type fileVerbs interface {

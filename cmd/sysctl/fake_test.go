@@ -31,7 +31,8 @@ type fake struct {
 	Facts     []sysctl.Fact                `json:"facts"`
 	Snaps     map[string][]sysctl.Snapshot `json:"snapshots"` // by instance
 	Files     map[string]string            `json:"files"`     // of instances: NAME/PATH to content
-	Last      string                       `json:"last"`      // the last request that has no other effect, as JSON
+	Nets      map[string]sysctl.Network    `json:"nets"`
+	Last      string                       `json:"last"` // the last request that has no other effect, as JSON
 
 	broken bool // two of its recipes are
 
@@ -688,22 +689,6 @@ func (f *fake) RenderNetwork(_ context.Context, o manager.RenderOptions) (manage
 			After: &manager.FileState{Mode: "0644", Content: "web1\n"}}}
 	}
 	return r, nil
-}
-
-func (f *fake) Networks(context.Context) ([]sysctl.Network, error) {
-	return []sysctl.Network{{Name: "sysbr0", IPv4: netip.MustParsePrefix("10.1.2.1/24"), IPv6: netip.MustParsePrefix("fd42::1/64"), NAT: true}}, nil
-}
-
-func (f *fake) Network(ctx context.Context, name string) (sysctl.Network, map[string][]sysctl.NIC, error) {
-	list, err := f.Networks(ctx)
-	if name != "sysbr0" {
-		return sysctl.Network{}, nil, sysctl.E(sysctl.NotFound, "network %s: no such network", name)
-	}
-	used := map[string][]sysctl.NIC{}
-	for name, i := range f.Instances {
-		used[name] = i.NICs
-	}
-	return list[0], used, err
 }
 
 func (f *fake) Check(context.Context) ([]sysctl.Fact, error) { return f.Facts, nil }

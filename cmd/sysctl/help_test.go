@@ -68,12 +68,15 @@ func TestExamplesWork(t *testing.T) {
 			line = strings.TrimSpace(line)
 			t.Run(line, func(t *testing.T) {
 				dir := t.TempDir()
-				for name, text := range map[string]string{"shared.yaml": "description: for all\n", "rootfs.tar.gz": "", "mydebian.yaml": ""} {
+				for name, text := range map[string]string{"shared.yaml": "description: for all\n", "rootfs.tar.gz": "", "mydebian.yaml": "", "lab.yaml": "description: of the lab\n"} {
 					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}
 				f := seededFor(cmd.Name())
+				if parent := cmd.Parent(); parent.Name() == "network" && cmd.Name() != "create" || parent.Name() == "forward" || parent.Name() == "port" {
+					f.addLab()
+				}
 				state := filepath.Join(dir, ".state")
 				f.store(state)
 				// bash, because one line is for its users; what would write elsewhere is kept here.

@@ -13,11 +13,12 @@ import (
 func (a *app) networkCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "network",
-		Short:   "list the networks of instances",
+		Short:   "the networks of instances",
 		Long:    "A network is a bridge on this host that instances are connected to, with its addresses and NAT.",
-		Example: "  sysctl network list",
+		Example: "  sysctl network list\n  sysctl network create lab",
 	}
-	return a.noun(cmd, a.networkListCmd(), a.networkShowCmd(), a.networkRenderCmd())
+	return a.noun(cmd, a.networkListCmd(), a.networkShowCmd(), a.networkCreateCmd(), a.networkGetCmd(), a.networkSetCmd(), a.networkUnsetCmd(),
+		a.networkEditCmd(), a.networkRenameCmd(), a.networkDeleteCmd(), a.networkRenderCmd())
 }
 
 func (a *app) networkListCmd() *cobra.Command {
@@ -38,7 +39,7 @@ func (a *app) networkListCmd() *cobra.Command {
 			v := view{columns: []string{"NAME", "IPV4", "IPV6", "NAT", "MTU"}, value: orEmpty(list)}
 			var names []string
 			for _, n := range list {
-				v.rows = append(v.rows, []string{n.Name, prefixText(n.IPv4), prefixText(n.IPv6), yesNo(n.NAT), mtuText(n.MTU)})
+				v.rows = append(v.rows, []string{n.Name, prefixText(n.IPv4), prefixText(n.IPv6), natText(n), mtuText(n.MTU)})
 				names = append(names, n.Name)
 			}
 			if a.quiet && *out == "table" {
@@ -83,14 +84,25 @@ func networkView(n sysctl.Network, used map[string][]sysctl.NIC) view {
 		used = map[string][]sysctl.NIC{}
 	}
 	return view{
-		rows: pairs("name", n.Name, "ipv4", prefixText(n.IPv4), "ipv6", prefixText(n.IPv6), "nat", yesNo(n.NAT),
-			"mtu", mtuText(n.MTU), "domain", n.Domain),
+		rows: slices.Concat(pairs("name", n.Name, "description", n.Description, "bridge", n.Bridge, "ipv4", prefixText(n.IPv4), "ipv6", prefixText(n.IPv6),
+			"nat", natText(n), "mtu", mtuText(n.MTU), "domain", n.Domain), configRows(n.Config, nil)),
 		more: claims,
 		value: struct {
 			sysctl.Network
 			UsedBy map[string][]sysctl.NIC `json:"used_by"`
 		}{n, used},
 	}
+}
+
+// natText says for which of its families a network has NAT.
+func natText(n sysctl.Network) string {
+	switch {
+	case n.NAT && !n.NAT6 && n.IPv6.IsValid():
+		return "ipv4"
+	case n.NAT6 && !n.NAT && n.IPv4.IsValid():
+		return "ipv6"
+	}
+	return yesNo(n.NAT || n.NAT6)
 }
 
 // mtuText writes an MTU; 0 is the kernel's default.

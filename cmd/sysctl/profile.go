@@ -198,8 +198,7 @@ nothing is stored before all is right. Where standard input is not a terminal, t
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound}})
 }
 
-// editProfile lets the user edit a profile until it can be stored or is given up. A file left as it was is
-// neither a change nor an error.
+// editProfile lets the user edit a profile.
 func (a *app) editProfile(ctx context.Context, b backend, name string) error {
 	p, _, err := b.Profile(ctx, name)
 	if err != nil {
@@ -209,25 +208,34 @@ func (a *app) editProfile(ctx context.Context, b backend, name string) error {
 	if err != nil {
 		return err
 	}
-	text := before
-	for {
-		text, err = a.editor(ctx, ".yaml", text)
-		if err != nil {
-			return sysctl.Wrap(err, "profile edit %s", name)
-		}
-		if bytes.Equal(text, before) {
-			return nil
-		}
+	return a.editUntilRight(ctx, "profile edit "+name, before, func(text []byte) error {
 		changed, err := readProfile(bytes.NewReader(text), "profile "+name, name)
 		if err == nil {
 			err = b.UpdateProfile(ctx, changed)
 		}
+		return err
+	})
+}
+
+// editUntilRight has a text edited until it can be stored or is given up. A text left as it was is neither a change nor an error.
+func (a *app) editUntilRight(ctx context.Context, verb string, before []byte, store func(text []byte) error) error {
+	text := before
+	for {
+		var err error
+		text, err = a.editor(ctx, ".yaml", text)
+		if err != nil {
+			return sysctl.Wrap(err, "%s", verb)
+		}
+		if bytes.Equal(text, before) {
+			return nil
+		}
+		err = store(text)
 		if sysctl.KindOf(err) != sysctl.Invalid {
 			return err
 		}
 		a.printError(err)
 		if !a.askAgain() {
-			return sysctl.E(sysctl.Invalid, "profile edit %s: given up: nothing is changed", name)
+			return sysctl.E(sysctl.Invalid, "%s: given up: nothing is changed", verb)
 		}
 	}
 }

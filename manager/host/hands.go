@@ -98,6 +98,14 @@ func (netOf) EnsureBridge(ctx context.Context, n sysctl.Network) error {
 	return netconfig.EnsureBridge(ctx, n)
 }
 
+func (netOf) IsUp(ctx context.Context, n sysctl.Network) (bool, error) {
+	return netconfig.IsUp(ctx, n)
+}
+
+func (netOf) Shed(ctx context.Context, old, n sysctl.Network) error {
+	return netconfig.Shed(ctx, old, n)
+}
+
 func (netOf) Parent(ctx context.Context, name string) (sysctl.Parent, error) {
 	return netconfig.Parent(ctx, name)
 }

@@ -62,7 +62,7 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 	m = manager.New(manager.Config{
 		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number)},
 		Guests: guests{}, Catalogue: settings.catalogue(e.Dir),
-		BuiltDir: filepath.Join(e.Dir, "built"), LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, IDs: ids,
+		BuiltDir: filepath.Join(e.Dir, "built"), LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, Bridge: bridgeName(number), IDs: ids,
 		Hook: hook(self, e), Link: linkName(number),
 		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: e.Remove,
 	})
@@ -85,6 +85,16 @@ func keeper(self string) string {
 func hook(self string, e Environment) func(int64) []string {
 	return func(id int64) []string {
 		return []string{"env", "SYSCTL_DIR=" + e.Dir, "SYSCTL_RUN_DIR=" + e.RunDir, self, "settle", strconv.FormatInt(id, 10)}
+	}
+}
+
+// bridgeName names the bridges of networks, which two environments may call the same.
+func bridgeName(number int) func(string) string {
+	return func(network string) string {
+		if number == 0 {
+			return network
+		}
+		return network + "-" + strconv.Itoa(number)
 	}
 }
 

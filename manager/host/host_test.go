@@ -106,7 +106,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, ids, err := s.apply(namesOf(0)); err != nil || n.Name != "sysbr0" || n.Table != "sysctl" || !n.NAT || ids.Base != 0x70000000 {
+	if n, ids, err := s.apply(namesOf(0)); err != nil || n.Name != "sysbr0" || n.Table != "sysctl" || n.Config["ipv4.nat"] != "true" || n.Config["ipv6.nat"] != "true" || ids.Base != 0x70000000 {
 		t.Errorf("defaults: %+v %+v %v", n, ids, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sysctl-os/sysctl"
@@ -107,7 +108,7 @@ func (s Sources) catalogue(dir string) catalogue {
 // apply puts the settings over an environment's derived names, all bad fields at once.
 func (s Settings) apply(n names) (sysctl.Network, db.IDBlock, error) {
 	var bad sysctl.FieldErrors
-	network := sysctl.Network{Name: n.bridge, Table: n.table, NAT: true}
+	network := sysctl.Network{Name: n.bridge, Table: n.table, Config: map[string]string{}}
 	if s.Network.Bridge != "" {
 		network.Name = s.Network.Bridge
 		if len(network.Name) > 15 {
@@ -117,11 +118,14 @@ func (s Settings) apply(n names) (sysctl.Network, db.IDBlock, error) {
 	if s.Network.Table != "" {
 		network.Table = s.Network.Table
 	}
-	if s.Network.NAT != nil {
-		network.NAT = *s.Network.NAT
+	nat := s.Network.NAT == nil || *s.Network.NAT
+	network.Config["ipv4.nat"], network.Config["ipv6.nat"] = strconv.FormatBool(nat), strconv.FormatBool(nat)
+	if p := prefix(s.Network.IPv4, true, "network.ipv4", &bad); p.IsValid() {
+		network.Config["ipv4.address"] = p.String()
 	}
-	network.IPv4 = prefix(s.Network.IPv4, true, "network.ipv4", &bad)
-	network.IPv6 = prefix(s.Network.IPv6, false, "network.ipv6", &bad)
+	if p := prefix(s.Network.IPv6, false, "network.ipv6", &bad); p.IsValid() {
+		network.Config["ipv6.address"] = p.String()
+	}
 	ids := n.ids
 	if s.IDMap.Base != 0 {
 		ids.Base = s.IDMap.Base

@@ -1,0 +1,178 @@
+package manager_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+func lab(config ...string) sysctl.Network {
+	n := sysctl.Network{Name: "lab", Config: map[string]string{}}
+	for i := 0; i < len(config); i += 2 {
+		n.Config[config[i]] = config[i+1]
+	}
+	return n
+}
+
+// on makes an instance whose only NIC is on a network.
+func (h house) on(t *testing.T, name, network string, start bool, options ...string) {
+	t.Helper()
+	nic := sysctl.Device{"type": "nic", "network": network}
+	for i := 0; i < len(options); i += 2 {
+		nic[options[i]] = options[i+1]
+	}
+	o := manager.CreateOptions{Source: "debian12", Name: name, Devices: map[string]sysctl.Device{"eth0": nic}, Start: start}
+	if _, err := h.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h house) address(t *testing.T, name string) string {
+	t.Helper()
+	inst, err := h.db.Instance(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inst.NICs[0].IPv4.String() + " " + inst.NICs[0].IPv6.String()
+}
+
+func TestNetworkIsMadeAndGoes(t *testing.T) {
+	h, ctx := newHouse(t), t.Context()
+	h.launch(t, "web1")
+	if err := h.CreateNetwork(ctx, lab("ipv6.address", "none", "ipv4.address", "10.5.0.1/24"), nil); err != nil {
+		t.Fatal(err)
+	}
+	n, _, err := h.Network(ctx, "lab")
+	if err != nil || n.IPv4.String() != "10.5.0.1/24" || n.NAT || n.IPv6.IsValid() || !h.w.bridges["lab"] {
+		t.Errorf("%+v, %v", n, err)
+	}
+	if err := h.CreateNetwork(ctx, lab(), nil); sysctl.KindOf(err) != sysctl.Invalid && sysctl.KindOf(err) != sysctl.Exists {
+		t.Errorf("again: %v", err)
+	}
+	bad := lab("ipv4.address", "10.99.0.129/25", "dns.mode", "x", "nope", "1") // web1's network has 10.99.0.0/24
+	bad.Name = "much-too-long-a-name"
+	err = h.CreateNetwork(ctx, bad, nil)
+	var fields sysctl.FieldErrors
+	if !errors.As(err, &fields) || len(fields) != 4 {
+		t.Errorf("bad fields: %v", err)
+	}
+	taken := lab("ipv4.address", "10.6.0.1/24", "ipv6.address", "none")
+	taken.Name = "eth9"
+	if err := h.CreateNetwork(ctx, taken, nil); sysctl.KindOf(err) != sysctl.Conflict {
+		t.Errorf("another's interface: %v", err)
+	}
+	if _, err := h.db.Network(ctx, "eth9"); sysctl.KindOf(err) != sysctl.NotFound {
+		t.Errorf("eth9 is stored: %v", err)
+	}
+
+	h.on(t, "a", "lab", false)
+	for name, want := range map[string]string{"lab": "used by: a", "sysbr0": "default network"} {
+		if err := h.DeleteNetwork(ctx, name); sysctl.KindOf(err) != sysctl.Conflict || !strings.Contains(err.Error(), want) {
+			t.Errorf("delete %s: %v", name, err)
+		}
+	}
+	if err := h.RenameNetwork(ctx, "lab", "lab2"); sysctl.KindOf(err) != sysctl.Conflict {
+		t.Errorf("rename: %v", err)
+	}
+	if err := h.Delete(ctx, "a", manager.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RenameNetwork(ctx, "lab", "lab2"); err != nil || h.w.bridges["lab"] {
+		t.Errorf("rename: %v, %v", err, h.w.bridges)
+	}
+	if err := h.DeleteNetwork(ctx, "lab2"); err != nil {
+		t.Error(err)
+	}
+	if err := h.DeleteNetwork(ctx, "lab2"); sysctl.KindOf(err) != sysctl.NotFound {
+		t.Errorf("deleted twice: %v", err)
+	}
+}
+
+// Whatever step fails, before or after its work, a network is made whole or not at all, and changed whole or not at all.
+func TestNetworkFaults(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		h, ctx := newHouse(t), t.Context()
+		h.launch(t, "web1")
+		h.w.after = after
+		made, address := lab("ipv4.address", "10.5.0.1/24", "ipv6.address", "none"), "10.7.0.1/24"
+		for step := 1; ; step++ {
+			h.w.failAt = len(h.w.calls) + step
+			err := h.CreateNetwork(ctx, made, nil)
+			if err == nil {
+				break
+			}
+			if _, err := h.db.Network(ctx, "lab"); sysctl.KindOf(err) != sysctl.NotFound || h.w.bridges["lab"] {
+				t.Fatalf("step %d: left after a failed create: %v", step, err)
+			}
+		}
+		steps := 0
+		for step := 1; ; step++ {
+			h.w.failAt = len(h.w.calls) + step
+			_, err := h.SetNetwork(ctx, "lab", map[string]*string{"ipv4.address": &address}, nil)
+			if err == nil {
+				break
+			}
+			steps++
+			if got, err := h.db.Network(ctx, "lab"); err != nil || got.IPv4.String() != "10.5.0.1/24" {
+				t.Fatalf("step %d: the network is %+v, %v", step, got, err)
+			}
+		}
+		if steps < 2 {
+			t.Errorf("only %d steps failed", steps)
+		}
+	}
+}
+
+func TestSubnetChangeRenumbers(t *testing.T) {
+	h, ctx := newHouse(t), t.Context()
+	text := func(s string) *string { return &s }
+	if err := h.CreateNetwork(ctx, lab("ipv4.address", "10.5.0.1/24", "ipv6.address", "fd05::1/64"), nil); err != nil {
+		t.Fatal(err)
+	}
+	h.on(t, "a", "lab", false)
+	h.on(t, "b", "lab", true)
+	h.on(t, "c", "lab", false, "ipv6.address", "none")
+	h.on(t, "pinned", "lab", false, "ipv4.address", "10.5.0.77")
+	set := func(address string) error {
+		_, err := h.SetNetwork(ctx, "lab", map[string]*string{"ipv4.address": text(address)}, nil)
+		return err
+	}
+	if err := set("10.7.0.1/24"); sysctl.KindOf(err) != sysctl.Conflict || !strings.Contains(err.Error(), "run: b") {
+		t.Errorf("under a running one: %v", err)
+	}
+	if err := h.Stop(ctx, "b", manager.StopOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := set("10.7.0.1/24"); sysctl.KindOf(err) != sysctl.Invalid || !strings.Contains(err.Error(), "instance pinned") {
+		t.Errorf("under a fixed address: %v", err)
+	}
+	if err := h.Delete(ctx, "pinned", manager.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]string{}
+	for _, name := range []string{"a", "b", "c"} {
+		before[name] = h.address(t, name)
+	}
+	if err := set("10.7.0.1/24"); err != nil {
+		t.Fatal(err)
+	}
+	for name, old := range before {
+		if got, want := h.address(t, name), strings.Replace(old, "10.5.0.", "10.7.0.", 1); got != want {
+			t.Errorf("%s has %s, want %s", name, got, want)
+		}
+	}
+	// A smaller subnet: who has no place in it gets another. None of the family: none.
+	if err := set("10.7.0.1/30"); sysctl.KindOf(err) != sysctl.NoSpace {
+		t.Errorf("too small: %v", err)
+	}
+	later, err := h.SetNetwork(ctx, "lab", map[string]*string{"ipv4.address": text("none"), "bridge.mtu": text("1400"), "ipv4.nat": nil}, nil)
+	if err != nil || strings.Join(later, " ") != "bridge.mtu ipv4.address" {
+		t.Errorf("later: %v, %v", later, err)
+	}
+	if got := h.address(t, "a"); !strings.HasPrefix(got, "invalid IP fd05::") {
+		t.Errorf("a has %s", got)
+	}
+}
