@@ -80,7 +80,7 @@ var rooms = map[string]room{
 		tests:     []string{anyRoom},
 	},
 
-	"internal/bench":    {},
+	"internal/bench":    {libraries: []string{xsys}}, // pidfds
 	"internal/arch":     {},
 	"internal/needs":    {},
 	"internal/treetest": {rooms: []string{""}},

@@ -24,6 +24,7 @@ var goals = [...]goal{
 	{op: opReady, text: "≤ 0.75 × lxc", ref: opReady, peer: lxcName, factor: 0.75},
 	{op: opStart, text: "≤ 0.9 × lxc", ref: opStart, peer: lxcName, factor: 0.9},
 	{op: opStop, text: "≤ 0.25 × lxc", ref: opStop, peer: lxcName, factor: 0.25},
+	{op: opAfter, text: "≤ 0.25 × lxc", ref: opAfter, peer: lxcName, factor: 0.25},
 	{op: opKill, text: "≤ 0.25 × lxc", ref: opKill, peer: lxcName, factor: 0.25},
 	{op: opDelete, text: "≤ removing the upper + 30 ms", ref: opRemove, peer: lxcName, factor: 1, plus: 30},
 	{op: opBurst, text: "≤ 0.8 × lxc", ref: opBurst, peer: lxcName, factor: 0.8},

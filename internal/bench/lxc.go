@@ -20,13 +20,28 @@ type plainLXC struct {
 
 const lxcBase = "base"
 
+// guestInterfaces gives its guests the work that ours have: a network to configure, and to take down. They have one address,
+// as nobody asks who has it.
+const guestInterfaces = `auto lo
+iface lo inet loopback
+auto eth0
+iface eth0 inet static
+	address 192.0.2.2/24
+	gateway 192.0.2.1
+iface eth0 inet6 static
+	address 2001:db8::2/64
+	gateway 2001:db8::1
+	dad-attempts 0
+	accept_ra 0
+`
+
 func lxcPath(dir string) string { return filepath.Join(dir, "lxc") }
 
 func (l *plainLXC) Name() string  { return "lxc" }
 func (l *plainLXC) Store() string { return l.path }
 
 func (l *plainLXC) About() string {
-	return l.version + ", unprivileged, lxc-copy -B overlay, veth on a bridge, no address"
+	return l.version + ", unprivileged, lxc-copy -B overlay, static address"
 }
 
 func (l *plainLXC) Prepare(ctx context.Context, e *env) error {
@@ -54,7 +69,12 @@ func (l *plainLXC) Prepare(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	network := "lxc.net.0.type = veth\nlxc.net.0.flags = up\nlxc.net.0.link = " + l.bridge + "\n"
+	interfaces := filepath.Join(l.path, "interfaces")
+	if err := os.WriteFile(interfaces, []byte(guestInterfaces), 0o644); err != nil {
+		return err
+	}
+	network := "lxc.mount.entry = " + interfaces + " etc/network/interfaces none bind,ro 0 0\n" +
+		"lxc.net.0.type = veth\nlxc.net.0.flags = up\nlxc.net.0.link = " + l.bridge + "\n"
 	return os.WriteFile(filepath.Join(base, "config"), fmt.Appendf(nil, `lxc.include = /usr/share/lxc/config/common.conf
 lxc.include = /usr/share/lxc/config/userns.conf
 lxc.idmap = u 0 %[1]d %[2]d

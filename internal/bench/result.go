@@ -15,6 +15,8 @@ const (
 	opReady   op = "launch until `exec true` answers"
 	opStart   op = "start"
 	opStop    op = "clean stop"
+	opHalt    op = "clean stop: until the guest's init has ended"
+	opAfter   op = "clean stop: after that"
 	opKill    op = "forced stop"
 	opDelete  op = "delete"
 	opRemove  op = "removing an upper with `rm`"
@@ -28,7 +30,7 @@ const (
 	opHandOn  op = "`sysctl -n kernel.hostname`, handed on by ours"
 )
 
-var ops = [...]op{opLaunch, opReady, opStart, opStop, opKill, opDelete, opRemove, opBurst, opExec,
+var ops = [...]op{opLaunch, opReady, opStart, opStop, opHalt, opAfter, opKill, opDelete, opRemove, opBurst, opExec,
 	opMemory, opDisk, opList, opVersion, opReal, opHandOn}
 
 // unit is how an op's numbers are written.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // How long a guest may take to boot or to shut down before the benchmark gives up.
@@ -200,7 +202,7 @@ func (b *bench) life(ctx context.Context, p peer) error {
 	if err := b.memory(ctx, p, name); err != nil {
 		return err
 	}
-	if err := b.timed(ctx, opStop, p, func() error { return p.Stop(ctx, name) }); err != nil {
+	if err := b.stop(ctx, p, name); err != nil {
 		return err
 	}
 	if err := b.timed(ctx, opStart, p, func() error { return p.Start(ctx, name) }); err != nil {
@@ -219,6 +221,39 @@ func (b *bench) life(ctx context.Context, p peer) error {
 		return err
 	}
 	b.forget(p, name)
+	return nil
+}
+
+// stop measures a clean stop, and apart from each other the guest's own shutdown and what comes after it.
+func (b *bench) stop(ctx context.Context, p peer, name string) error {
+	pid, err := p.Init(ctx, name)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("init of %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	ended := make(chan time.Time, 1)
+	go func() {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if n, err := unix.Poll(poll, int(bootLimit.Milliseconds())); n == 1 || err != nil && err != unix.EINTR {
+				break
+			}
+		}
+		ended <- time.Now()
+	}()
+	settled(ctx)
+	begin := time.Now()
+	if err := p.Stop(ctx, name); err != nil {
+		return err
+	}
+	end, halted := time.Now(), <-ended
+	b.res.time(opStop, p.Name(), end.Sub(begin))
+	b.res.time(opHalt, p.Name(), halted.Sub(begin))
+	b.res.time(opAfter, p.Name(), max(0, end.Sub(halted)))
 	return nil
 }
 
