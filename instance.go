@@ -74,6 +74,15 @@ type State struct {
 	Measures []Measure `json:"-"`                  // that a run was started with
 }
 
+// Crashes is how often the init of a guest has crashed in a row, without a minute of life between two, since somebody has
+// started it.
+type Crashes struct {
+	Count int       `json:"count"`
+	Last  time.Time `json:"last_at"`
+	Cause string    `json:"cause"`      // for people: of the newest
+	Due   time.Time `json:"restart_at"` // when it is to be started again; zero: it is not, or has been
+}
+
 // Usage is what a running instance uses. Negative numbers are unknown.
 type Usage struct {
 	Processes int64         `json:"processes"`
