@@ -87,7 +87,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	}
 	r.add("lxc.hook.start-host", startHook(p.Gate(b.Instance), p.Limits(b.Instance)))
 	if len(b.Settle) > 0 {
-		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), b.Settle))
+		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), p.Ended(b.Instance), b.Settle))
 	}
 	return r.items
 }
@@ -218,14 +218,15 @@ func broadcast(p netip.Prefix) string {
 const hookPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // hook is the post-stop command line, for sh: a run that a verb has already settled has no marker
-// left, and then nothing is started; a guest that reboots goes on. What is started outlives the monitor
+// left, and then nothing is started; a guest that reboots goes on. How the init has ended, which the keeper has put into the
+// environment, is written down first: whoever settles may be killed. What is started outlives the monitor
 // and waits for it. The exit status is always 0: liblxc must not care.
-func hook(marker string, settle []string) string {
+func hook(marker, ended string, settle []string) string {
 	words := make([]string, len(settle))
 	for i, w := range settle {
 		words[i] = quote(w)
 	}
-	return "/bin/sh -c " + quote("PATH="+hookPath+"; export PATH; if [ -e "+quote(marker)+" ] && [ \"$LXC_TARGET\" != reboot ]; then "+
+	return "/bin/sh -c " + quote("PATH="+hookPath+"; export PATH; if [ -e "+quote(marker)+" ] && [ \"$LXC_TARGET\" != reboot ]; then echo \"$SYSCTL_ENDED\" >"+quote(ended)+"; "+
 		strings.Join(words, " ")+" </dev/null >/dev/null 2>&1 & fi; exit 0")
 }
 

@@ -70,8 +70,10 @@ func (rt *Runtime) Settled(id int64) error {
 // could not remove from inside, and in its mount namespace, where the root would stay mounted, and the
 // upper in use, for as long as the child lives. Elsewhere there is nothing to leave.
 func (rt *Runtime) Leave() error {
-	if err := unix.Unmount(rootDir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return sysctl.Wrap(err, "unmount %s", rootDir)
+	for _, dir := range []string{rootDir, filesDir} {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			return sysctl.Wrap(err, "unmount %s", dir)
+		}
 	}
 	b, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
