@@ -13,9 +13,7 @@ bashcomp := $(sharedir)/bash-completion/completions/sysctl
 zshcomp  := $(sharedir)/zsh/site-functions/_sysctl
 fishcomp := $(sharedir)/fish/vendor_completions.d/sysctl.fish
 mandir   := $(sharedir)/man/man1
-unit     := $(unitdir)/sysctl-autostart.service
-snapunit := $(unitdir)/sysctl-snapshots.service
-snaptime := $(unitdir)/sysctl-snapshots.timer
+units    := sysctl-autostart.service sysctl-autorestart.service sysctl-autorestart.timer sysctl-snapshots.service sysctl-snapshots.timer
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart build test test-host install uninstall bench clean
@@ -56,16 +54,14 @@ install: build ## into PREFIX=/usr/local, below DESTDIR=
 	@bin/sysctl completion zsh >$(DESTDIR)$(zshcomp)
 	@bin/sysctl completion fish >$(DESTDIR)$(fishcomp)
 	@bin/sysctl docs --man $(DESTDIR)$(mandir)
-	@sed 's|@BINDIR@|$(bindir)|g' internal/make/sysctl-autostart.service.in >$(DESTDIR)$(unit)
-	@sed 's|@BINDIR@|$(bindir)|g' internal/make/sysctl-snapshots.service.in >$(DESTDIR)$(snapunit)
-	@install -m 644 internal/make/sysctl-snapshots.timer $(DESTDIR)$(snaptime)
+	@for u in $(units); do sed 's|@BINDIR@|$(bindir)|g' internal/make/$$u.in >$(DESTDIR)$(unitdir)/$$u || exit; done
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 	@echo "installed $(VERSION) in $(DESTDIR)$(PREFIX)"
-	@echo "to start instances at boot (boot.autostart=true): systemctl enable sysctl-autostart"
+	@echo "to start instances when the host boots, and stop them in order before: systemctl enable --now sysctl-autostart"
 	@echo "to keep schedules of snapshots (snapshots.schedule=@daily): systemctl enable --now sysctl-snapshots.timer"
 
 uninstall: ## what install put there; instances stay
-	@rm -f $(addprefix $(DESTDIR),$(bindir)/sysctl $(execdir)/sysctl-keeper $(bashcomp) $(zshcomp) $(fishcomp) $(unit) $(snapunit) $(snaptime))
+	@rm -f $(addprefix $(DESTDIR),$(bindir)/sysctl $(execdir)/sysctl-keeper $(bashcomp) $(zshcomp) $(fishcomp) $(addprefix $(unitdir)/,$(units)))
 	@rm -f $(DESTDIR)$(mandir)/sysctl.1 $(DESTDIR)$(mandir)/sysctl-*.1
 	@[ ! -d $(DESTDIR)$(execdir) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(execdir)
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload

@@ -16,6 +16,8 @@ type Spec struct {
 	DiskShare   int              // limits.disk.priority less 5
 	HugePages   map[string]int64 // limits.hugepages.*: bytes, by page size
 	Autostart   Autostart
+	Restart     bool // boot.autorestart: start it again when its init has crashed
+	Shutdown    Shutdown
 	Guest       GuestSpec
 	Compat      map[string]Choice // compat.*: by measure
 	Snapshots   SnapshotSpec
@@ -54,11 +56,20 @@ type CPU struct {
 	Time  CPUTime
 }
 
-// Autostart is boot.autostart and its ordering.
+// Autostart is boot.autostart and its ordering. Where it is neither enabled nor disabled, an instance is started at boot that
+// was running when the host went down.
 type Autostart struct {
 	Enabled  bool
+	Disabled bool
 	Priority int           // higher starts first
 	Delay    time.Duration // waited after starting it before the next priority
+}
+
+// Shutdown is what happens when the host shuts down: boot.stop.priority and boot.host_shutdown_*.
+type Shutdown struct {
+	Priority int           // higher stops first
+	Timeout  time.Duration // how long the guest may take; 0: the default of a stop
+	Force    bool          // kill it at once
 }
 
 // Disk is a disk device: a host path bound into the guest.

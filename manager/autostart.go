@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -13,11 +12,15 @@ import (
 // autostartParallel bounds how many instances of one priority start at once.
 const autostartParallel = 4
 
-// Autostart starts every instance with boot.autostart that does not run: higher priority first, those
+// Autostart starts what is to run when the host has booted, where it does not: instances with boot.autostart, and those
+// without a word about it that were running when the host went down. Higher priority first, those
 // of one priority side by side, each priority's longest delay waited for before the next. Before
 // that it removes what a crash of the host left: half-made instances, ephemeral ones that do
 // not run, staging and trash. One instance's failure does not stop the others; it is in its result.
-func (m *Manager) Autostart(ctx context.Context, p sysctl.Progress) ([]AutostartResult, error) {
+func (m *Manager) Autostart(ctx context.Context, o AutostartOptions) ([]AutostartResult, error) {
+	if o.Crashed {
+		return m.restartLost(ctx)
+	}
 	if err := m.recover(ctx); err != nil {
 		return nil, sysctl.Wrap(err, "autostart: clean up")
 	}
@@ -25,27 +28,37 @@ func (m *Manager) Autostart(ctx context.Context, p sysctl.Progress) ([]Autostart
 	if err != nil {
 		return nil, err
 	}
+	on, err := m.DB.Powered(ctx)
+	if err != nil {
+		return nil, err
+	}
 	groups := map[int][]candidate{}
 	for _, inst := range all {
 		spec, err := m.spec(ctx, inst)
-		if err == nil && (!spec.Autostart.Enabled || m.Runtime.State(inst.ID).Status != sysctl.Stopped) {
+		auto := spec.Autostart
+		if err == nil && (!auto.Enabled && !(on[inst.ID] && !auto.Disabled) || m.runs(inst)) {
 			continue
 		}
-		c := candidate{inst.Name, spec.Autostart, err}
-		groups[spec.Autostart.Priority] = append(groups[spec.Autostart.Priority], c)
+		groups[auto.Priority] = append(groups[auto.Priority], candidate{inst.Name, auto, err})
 	}
 	priorities := sortedInts(groups)
 	slices.Reverse(priorities)
 	var results []AutostartResult
 	for i, priority := range priorities {
-		results = append(results, m.startGroup(ctx, groups[priority], p)...)
+		results = append(results, m.startGroup(ctx, groups[priority], o.Progress)...)
 		if i < len(priorities)-1 {
-			if err := pause(ctx, groups[priority]); err != nil {
+			if err := m.pause(ctx, groups[priority]); err != nil {
 				return results, err
 			}
 		}
 	}
 	return results, ctx.Err()
+}
+
+// runs reports whether an instance runs, or its guest is rebooting right now.
+func (m *Manager) runs(inst sysctl.Instance) bool {
+	s := m.Runtime.State(inst.ID)
+	return s.Status != sysctl.Stopped || s.Monitor.PID != 0
 }
 
 type candidate struct {
@@ -55,43 +68,44 @@ type candidate struct {
 }
 
 func (m *Manager) startGroup(ctx context.Context, group []candidate, p sysctl.Progress) []AutostartResult {
-	results := make([]AutostartResult, len(group))
-	slots := make(chan struct{}, autostartParallel)
+	return sideBySide(group, autostartParallel, func(c candidate) AutostartResult {
+		err := c.err
+		if err == nil {
+			err = m.Start(ctx, c.name, StartOptions{})
+		}
+		p.Report("started "+c.name, 0, 0)
+		return resultOf(c.name, err)
+	})
+}
+
+// sideBySide does something for each of a list, so many at a time, and returns what became of them, in order.
+func sideBySide[T any](list []T, most int, do func(T) AutostartResult) []AutostartResult {
+	results := make([]AutostartResult, len(list))
+	slots := make(chan struct{}, most)
 	var wg sync.WaitGroup
-	for i, c := range group {
+	for i, one := range list {
 		wg.Add(1)
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots; wg.Done() }()
-			results[i].Name = c.name
-			err := c.err
-			if err == nil {
-				err = m.Start(ctx, c.name, StartOptions{})
-			}
-			if err != nil {
-				results[i].Error = err.Error()
-			}
-			p.Report("started "+c.name, 0, 0)
+			results[i] = do(one)
 		}()
 	}
 	wg.Wait()
 	return results
 }
 
+func resultOf(name string, err error) AutostartResult {
+	if err != nil {
+		return AutostartResult{Name: name, Error: err.Error()}
+	}
+	return AutostartResult{Name: name}
+}
+
 // pause waits the longest delay of a group: boot.autostart.delay is a wait that the user asked for.
-func pause(ctx context.Context, group []candidate) error {
+func (m *Manager) pause(ctx context.Context, group []candidate) error {
 	longest := slices.MaxFunc(group, func(a, b candidate) int { return cmp.Compare(a.auto.Delay, b.auto.Delay) })
-	if longest.auto.Delay <= 0 {
-		return nil
-	}
-	t := time.NewTimer(longest.auto.Delay)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return m.pauseFor(ctx, longest.auto.Delay)
 }
 
 // recover removes what interrupted commands and a crashed host left. Instances that somebody works on

@@ -77,6 +77,8 @@ type world struct {
 	deaf    bool                                          // every guest: it does not halt when it is asked to
 	test    sysctl.BootTest                               // of every recipe
 	console string                                        // a file
+	now     func() time.Time // nil: runs do not know when they were started
+	crashes map[int64]string // how the newest runs have ended, where that is known
 
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
@@ -98,6 +100,9 @@ type run struct {
 	held   bool
 	ended  chan struct{} // closed when its init ends
 	halts  bool          // ends when asked to halt
+
+	gone    bool // its monitor ended with it
+	started time.Time
 }
 
 var errInjected = errors.New("injected fault")
@@ -171,6 +176,9 @@ func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, di
 		f.logs[b.Instance] = true
 		f.booted = b
 		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: !f.deaf}
+		if f.now != nil {
+			f.running[b.Instance].started = f.now()
+		}
 		for _, n := range b.NICs {
 			if n.HostName != "" {
 				f.links[n.HostName] = true
@@ -192,10 +200,13 @@ func (f fakeRuntime) State(id int64) sysctl.State {
 	if r == nil {
 		return sysctl.State{Status: sysctl.Stopped}
 	}
-	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Measures: r.boot.Measures, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
+	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Started: r.started, Measures: r.boot.Measures, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
 	select {
 	case <-r.ended:
 		s.Status, s.Init = sysctl.Stopped, sysctl.Process{}
+		if r.gone {
+			s.Monitor = sysctl.Process{}
+		}
 	default:
 		if r.frozen {
 			s.Status = sysctl.Frozen
@@ -232,6 +243,12 @@ func (f fakeRuntime) Wait(ctx context.Context, id int64) error {
 }
 func (f fakeRuntime) Gone(ctx context.Context, id int64) error { return f.Wait(ctx, id) }
 func (f fakeRuntime) Settled(id int64) error                   { return nil }
+func (f fakeRuntime) Crash(id int64) (string, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	cause, known := f.crashes[id]
+	return cause, known
+}
 func (f fakeRuntime) Kill(ctx context.Context, id int64) error {
 	return f.Clear(ctx, id)
 }

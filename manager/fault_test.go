@@ -208,7 +208,7 @@ func TestHalfMade(t *testing.T) {
 	})
 	t.Run("autostart", func(t *testing.T) {
 		h := halfMade(t)
-		if _, err := h.Autostart(t.Context(), nil); err != nil {
+		if _, err := h.Autostart(t.Context(), manager.AutostartOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if left := h.w.left(); left != "" || len(h.names(t)) != 0 {

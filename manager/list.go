@@ -65,6 +65,9 @@ func (m *Manager) info(ctx context.Context, name string) (Detail, error) {
 		d.Usage.Disk = -1
 		d.State.Problems = append(d.State.Problems, err.Error())
 	}
+	if d.Crashes, err = m.DB.Crashes(ctx, inst.ID); err != nil {
+		return d, err
+	}
 	if d.Expanded, d.AllDevs, err = m.expanded(ctx, inst); err != nil {
 		return d, err
 	}

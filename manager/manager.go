@@ -29,8 +29,9 @@ type Config struct {
 	CPUs           func() ([]int, error)                        // CPUs the host has online
 	Memory         func() (int64, error)                        // bytes of memory the host has
 	Now            func() time.Time
-	NewRun         func() string // a new run id
-	Erase          func() error  // removes the environment's own files, when nothing is in it any more
+	NewRun         func() string                                    // a new run id
+	Sleep          func(ctx context.Context, d time.Duration) error // waits so long; nil: by the clock
+	Erase          func() error                                     // removes the environment's own files, when nothing is in it any more
 }
 
 // Manager runs verbs. It is safe for use by several goroutines; across processes the locks of

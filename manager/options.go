@@ -44,6 +44,7 @@ type StopOptions struct {
 	Force    bool          // kill at once
 	Progress sysctl.Progress
 	Note     func(line string) // told by what it was ended where that was not its init's own signal, and of a restart what StartOptions has; nil: nobody is
+	withHost bool              // the host shuts down: it is to run again when that is back
 }
 
 // DeleteOptions says how an instance is deleted.
@@ -86,6 +87,7 @@ type Detail struct {
 	Uptime   time.Duration            `json:"uptime_ns"`
 	Measures []sysctl.Measure         `json:"measures"` // that the run was started with; where none runs, that the next start would take
 	Refusals []sysctl.Remark          `json:"refusals"` // why the next start would not boot, where nothing runs
+	Crashes  sysctl.Crashes           `json:"crashes"`  // of its init
 }
 
 // ExecOptions is one command in a running instance.
@@ -130,7 +132,13 @@ type ImportOptions struct {
 	Progress  sysctl.Progress
 }
 
-// AutostartResult is what became of one instance at autostart.
+// AutostartOptions says what is started.
+type AutostartOptions struct {
+	Crashed  bool // only what has crashed, is to be started again by boot.autorestart, and is not, as nobody has noticed
+	Progress sysctl.Progress
+}
+
+// AutostartResult is what became of one instance at autostart or autostop.
 type AutostartResult struct {
 	Name  string `json:"name"`
 	Error string `json:"error,omitempty"`

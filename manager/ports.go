@@ -25,6 +25,7 @@ type Runtime interface {
 	Wait(ctx context.Context, id int64) error
 	Gone(ctx context.Context, id int64) error
 	Settled(id int64) error
+	Crash(id int64) (cause string, known bool)
 	Kill(ctx context.Context, id int64) error
 	Clear(ctx context.Context, id int64) error
 	Freeze(ctx context.Context, id int64) error

@@ -16,9 +16,17 @@ func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error 
 	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
 	defer unlock()
 	if err == nil {
-		err = m.start(ctx, inst, o)
+		err = m.startAnew(ctx, inst, o)
 	}
 	return sysctl.Wrap(err, "start %s", name)
+}
+
+// startAnew starts an instance for the user: its crashes before that are forgotten.
+func (m *Manager) startAnew(ctx context.Context, inst sysctl.Instance, o StartOptions) error {
+	if err := m.start(ctx, inst, o); err != nil {
+		return err
+	}
+	return m.DB.ForgetCrashes(ctx, inst.ID)
 }
 
 // start does what Start does; the instance's lock is held.
@@ -116,6 +124,9 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 			}
 			return m.carry(host, t, *inst, *spec)
 		}},
+		step{name: "note that it runs", claim: true, // before it does: whoever is killed in between has asked for it
+			do:   func(ctx context.Context) error { return m.DB.PowerOn(ctx, inst.ID) },
+			undo: func(ctx context.Context) error { return m.DB.SetPower(ctx, inst.ID, false) }},
 		step{name: "boot",
 			do: func(ctx context.Context) error {
 				if err := m.boot(ctx, host, root, *inst, *spec, write); err != nil {

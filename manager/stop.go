@@ -21,14 +21,28 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 	return sysctl.Wrap(err, "stop %s", name)
 }
 
-// stop does what Stop does but for deletion; the instance's lock is held.
+// stop does what Stop does but for deletion; the instance's lock is held. One that waits to be started again after a crash
+// will not be.
 func (m *Manager) stop(ctx context.Context, inst sysctl.Instance, o StopOptions) error {
+	crashes, err := m.DB.Crashes(ctx, inst.ID)
+	if err != nil {
+		return err
+	}
+	if err := m.end(ctx, inst, o, !crashes.Due.IsZero()); err != nil {
+		return err
+	}
+	return m.DB.SetPower(context.WithoutCancel(ctx), inst.ID, o.withHost)
+}
+
+// end ends what runs of an instance. due says that it is to be started again: then nothing runs of it with good reason.
+func (m *Manager) end(ctx context.Context, inst sysctl.Instance, o StopOptions, due bool) error {
 	s := m.Runtime.State(inst.ID)
 	switch {
 	case o.Force && s.Status == sysctl.Running && !inst.Ephemeral:
 		return m.Runtime.Kill(context.WithoutCancel(ctx), inst.ID)
 	case o.Force:
 	case s.Status == sysctl.Stopped && s.Monitor.PID != 0: // its guest is rebooting, or on its way out
+	case s.Status == sysctl.Stopped && due:
 	case s.Status == sysctl.Stopped:
 		return sysctl.E(sysctl.Conflict, "it is not running").WithHint("sysctl start %s", inst.Name)
 	case s.Status == sysctl.Frozen:
@@ -52,7 +66,7 @@ func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error
 		}
 	}
 	if err == nil {
-		err = m.start(ctx, inst, StartOptions{Progress: o.Progress, Note: o.Note})
+		err = m.startAnew(ctx, inst, StartOptions{Progress: o.Progress, Note: o.Note})
 	}
 	return sysctl.Wrap(err, "restart %s", name)
 }
@@ -95,49 +109,4 @@ func (m *Manager) Unfreeze(ctx context.Context, name string) error {
 		}
 	}
 	return sysctl.Wrap(err, "unfreeze %s", name)
-}
-
-// Settle is what the post-stop hook calls, detached from the monitor: the given run has ended by
-// itself (the guest powered off, or its init died). target is liblxc's LXC_TARGET: after "reboot" the
-// run goes on and nothing is done. It waits for the monitor to go, removes
-// what the run left on the host, and deletes an ephemeral instance. A run that is not the newest
-// any more, or that a verb has settled meanwhile, is left alone.
-func (m *Manager) Settle(ctx context.Context, id int64, runID, target string) error {
-	if target == "reboot" {
-		return nil
-	}
-	inst, err := m.DB.InstanceByID(ctx, id)
-	if sysctl.KindOf(err) == sysctl.NotFound {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	inst, unlock, err := m.lockInstance(ctx, inst.Name, nil)
-	defer unlock()
-	if sysctl.KindOf(err) == sysctl.NotFound {
-		return nil
-	}
-	if err != nil || inst.ID != id {
-		return err
-	}
-	if s := m.Runtime.State(id); s.Init.PID != 0 || s.RunID != "" && s.RunID != runID { // a killed run has no id any more
-		return nil
-	}
-	if err := m.Runtime.Settled(id); err != nil {
-		return err
-	}
-	if err := m.Runtime.Gone(ctx, id); err != nil {
-		return err
-	}
-	if err := m.Runtime.Leave(); err != nil {
-		return err
-	}
-	if err := m.Runtime.Clear(ctx, id); err != nil {
-		return err
-	}
-	if inst.Ephemeral {
-		return m.destroy(ctx, inst)
-	}
-	return nil
 }

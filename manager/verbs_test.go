@@ -86,7 +86,7 @@ func TestEphemeral(t *testing.T) {
 	gone("power-off from inside")
 	make()
 	close(h.w.running[3].ended)
-	if _, err := h.Autostart(ctx, nil); err != nil {
+	if _, err := h.Autostart(ctx, manager.AutostartOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	gone("host reboot")
@@ -420,7 +420,7 @@ func TestAutostartOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	results, err := h.Autostart(ctx, nil)
+	results, err := h.Autostart(ctx, manager.AutostartOptions{})
 	want := []manager.AutostartResult{{Name: "first"}, {Name: "last"}}
 	if err != nil || !reflect.DeepEqual(results, want) {
 		t.Errorf("results = %v, %v", results, err)

@@ -1,9 +1,6 @@
 package profiles
 
 import (
-	"strconv"
-	"time"
-
 	"github.com/sysctl-os/sysctl"
 )
 
@@ -11,6 +8,7 @@ import (
 func configFields() []field[sysctl.Spec] {
 	var list []field[sysctl.Spec]
 	list = append(list, bootFields()...)
+	list = append(list, endFields()...)
 	list = append(list, guestFields()...)
 	list = append(list, compatField())
 	list = append(list, limitFields()...)
@@ -45,33 +43,28 @@ func configFields() []field[sysctl.Spec] {
 
 func bootFields() []field[sysctl.Spec] {
 	return []field[sysctl.Spec]{{
-		Key: Key{Name: "boot.autostart", Type: "bool", Default: "false", Example: "true", Values: bools(), Live: true,
-			Doc: "Start the instance when the host boots."},
+		Key: Key{Name: "boot.autostart", Type: "bool", Default: "as it was", Example: "true", Values: bools(), Live: true,
+			Doc: "Start the instance when the host boots: `true` always, `false` never. Not set: where it was running when the host went down."},
 		set: func(s *sysctl.Spec, _, v string) (err error) {
 			s.Autostart.Enabled, err = parseBool(v)
+			s.Autostart.Disabled = !s.Autostart.Enabled
 			return err
 		},
 	}, {
 		Key: Key{Name: "boot.autostart.delay", Type: "integer", Default: "0", Example: "5", Live: true,
 			Doc: "Seconds to wait after starting the instance at boot, before instances of a lower priority are started."},
 		set: func(s *sysctl.Spec, _, v string) error {
-			n, err := strconv.ParseUint(v, 10, 32)
-			if err != nil {
-				return bad(`%q is not a number of seconds: write a whole number from 0 to 4294967295, such as "5"`, v)
-			}
-			s.Autostart.Delay = time.Duration(n) * time.Second
-			return nil
+			n, err := parseSeconds(v, 0, "5")
+			s.Autostart.Delay = n
+			return err
 		},
 	}, {
 		Key: Key{Name: "boot.autostart.priority", Type: "integer", Default: "0", Example: "10", Live: true,
 			Doc: "Order of starting at boot: the highest priority starts first."},
 		set: func(s *sysctl.Spec, _, v string) error {
-			n, err := strconv.ParseInt(v, 10, 32)
-			if err != nil {
-				return bad(`%q is not a priority: write a whole number, such as "10"; the highest starts first`, v)
-			}
-			s.Autostart.Priority = int(n)
-			return nil
+			n, err := parseOrder(v, "starts")
+			s.Autostart.Priority = n
+			return err
 		},
 	}}
 }

@@ -15,6 +15,10 @@ var values = map[string]struct {
 	good []string
 	bad  map[string]string
 }{
+	"boot.autorestart":           {[]string{"", "true", "off"}, map[string]string{"10": "neither true nor false"}},
+	"boot.host_shutdown_action":  {[]string{"", "stop", "force-stop"}, map[string]string{"kill": `neither "stop" nor "force-stop"`, "stateful-stop": "neither"}},
+	"boot.host_shutdown_timeout": {[]string{"", "1", "120"}, map[string]string{"0": "from 1 to", "-1": "number of seconds", "30s": "number of seconds"}},
+	"boot.stop.priority":         {[]string{"", "0", "10", "-3"}, map[string]string{"1.5": "not a priority", "high": "the highest stops first"}},
 	"boot.autostart": {[]string{"", "true", "false", "1", "0", "yes", "off", "True"},
 		map[string]string{"maybe": `write "true" or "false"`, " true": "neither", "2": "neither"}},
 	"boot.autostart.delay": {[]string{"", "0", "5", "4294967295"},

@@ -162,7 +162,7 @@ func TestCheckReportsEverythingAtOnce(t *testing.T) {
 	})
 	wantFields(t, err, map[string]string{
 		"limits.memory": "not a size", "limits.cpu": "number of CPUs", "boot.autostart": "neither",
-		"nonsense": "unknown config key: there are boot.autostart,", "limit.memory": "did you mean limits.memory?",
+		"nonsense": "unknown config key: there are boot.auto", "limit.memory": "did you mean limits.memory?",
 		"environment.A=B": "variable", "environment.1A": "digit", "user.a b": "spaces",
 		"devices.eth0.ipv4.address": "not an IPv4 address", "devices.eth0.mtu": "not an MTU",
 		"devices.data.path": "absolute", "devices.data.source": "absolute",
@@ -187,6 +187,6 @@ func TestSuggestions(t *testing.T) {
 		wantFields(t, profiles.Check(map[string]string{typed: "1"}, nil), map[string]string{typed: "did you mean " + want + "?"})
 	}
 	for _, typed := range []string{"raw.lxc", "x", strings.Repeat("limits.memory", 100)} {
-		wantFields(t, profiles.Check(map[string]string{typed: "1"}, nil), map[string]string{typed: "there are boot.autostart, "})
+		wantFields(t, profiles.Check(map[string]string{typed: "1"}, nil), map[string]string{typed: "there are boot.auto"})
 	}
 }

@@ -29,7 +29,8 @@ type backend interface {
 	Check(ctx context.Context) ([]sysctl.Fact, error)
 	CheckGuest(ctx context.Context, o manager.DetectOptions) (manager.Checked, error)
 	CheckTemplates(ctx context.Context) ([]manager.Checked, error)
-	Autostart(ctx context.Context, p sysctl.Progress) ([]manager.AutostartResult, error)
+	Autostart(ctx context.Context, o manager.AutostartOptions) ([]manager.AutostartResult, error)
+	Autostop(ctx context.Context, p sysctl.Progress) ([]manager.AutostartResult, error)
 	RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error
 	Settle(ctx context.Context, id int64, runID, target string) error
 }

@@ -693,7 +693,14 @@ func (f *fake) RenderNetwork(_ context.Context, o manager.RenderOptions) (manage
 
 func (f *fake) Check(context.Context) ([]sysctl.Fact, error) { return f.Facts, nil }
 
-func (f *fake) Autostart(_ context.Context, p sysctl.Progress) ([]manager.AutostartResult, error) {
+func (f *fake) Autostart(_ context.Context, o manager.AutostartOptions) ([]manager.AutostartResult, error) {
+	if o.Crashed {
+		return nil, nil
+	}
+	return f.Autostop(nil, o.Progress)
+}
+
+func (f *fake) Autostop(_ context.Context, p sysctl.Progress) ([]manager.AutostartResult, error) {
 	p.Report("web1", 0, 0)
 	var results []manager.AutostartResult
 	for _, name := range slices.Sorted(maps.Keys(f.Instances)) {

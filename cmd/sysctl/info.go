@@ -75,10 +75,26 @@ func infoView(d manager.Detail) view {
 	if d.Patched.Any() {
 		rows = append(rows, pairs("changed copies", d.Patched.String())...)
 	}
+	if d.Crashes.Count > 0 {
+		rows = append(rows, pairs("crashes", crashText(d))...)
+	}
 	for _, p := range d.State.Problems {
 		rows = append(rows, []string{"problem", p})
 	}
 	return view{rows: rows, value: d}
+}
+
+// crashText tells how often an instance has crashed in a row, when and why at last, and what comes of it.
+func crashText(d manager.Detail) string {
+	c := d.Crashes
+	text := fmt.Sprintf("%d in a row, the newest %s: %s", c.Count, timeText(c.Last), c.Cause)
+	switch {
+	case d.State.Init.PID != 0:
+		return text + "; started again"
+	case !c.Due.IsZero():
+		return text + "; to be started again " + timeText(c.Due)
+	}
+	return text + "; left stopped"
 }
 
 // spaced joins what is not empty with spaces.

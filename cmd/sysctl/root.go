@@ -92,6 +92,7 @@ network configuration, for years.`,
 		{"The house", []maker{
 			{"check", a.checkCmd},
 			{"autostart", a.autostartCmd},
+			{"autostop", a.autostopCmd},
 			{"environment", a.environmentCmd},
 			{"version", a.versionCmd},
 			{"completion", a.completionCmd},

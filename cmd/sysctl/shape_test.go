@@ -42,7 +42,7 @@ func printed() []struct {
 		{"`file ls` (a list of them)", sysctl.File{}},
 		{"`check` (a list of them)", sysctl.Fact{}},
 		{"`check NAME`, `check --all` (a list of them)", manager.Checked{}},
-		{"`autostart` (a list of them)", manager.AutostartResult{}},
+		{"`autostart`, `autostop` (a list of them)", manager.AutostartResult{}},
 		{"`version`", build{}},
 	}
 }
