@@ -1,6 +1,6 @@
 # What an instance does from its launch to its end, and, at the end, one that is left running when the host powers off.
 . ./check
-cp -a root/. /
+cp -a --remove-destination root/. /
 systemctl daemon-reload
 check "the host is up" systemctl is-system-running --wait
 said=$(sysctl check 2>&1)

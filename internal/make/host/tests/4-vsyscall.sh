@@ -1,6 +1,6 @@
 # Programs that call the vsyscall page, which this kernel does not give them: they die, and with the measure they do not.
 . ./check
-cp -a root/. /
+cp -a --remove-destination root/. /
 systemctl daemon-reload
 check "the host is up" systemctl is-system-running --wait
 for kind in static dynamic; do

@@ -1,6 +1,6 @@
 # A guest whose systemd knows cgroup v1 alone (252, told to by what it finds on its command line), on this host without any.
 . ./check
-cp -a root/. /
+cp -a --remove-destination root/. /
 systemctl daemon-reload
 check "the host is up" systemctl is-system-running --wait
 

@@ -1,6 +1,6 @@
 # Instances that stop in order with the host, each within its time, one of which never halts; 8-back.sh looks at them.
 . ./check
-cp -a root/. /
+cp -a --remove-destination root/. /
 systemctl daemon-reload
 check "the host is up" systemctl is-system-running --wait
 check "enable autostart" systemctl enable -q --now sysctl-autostart
