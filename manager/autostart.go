@@ -24,11 +24,7 @@ func (m *Manager) Autostart(ctx context.Context, o AutostartOptions) ([]Autostar
 	if err := m.recover(ctx); err != nil {
 		return nil, sysctl.Wrap(err, "autostart: clean up")
 	}
-	all, err := m.DB.Instances(ctx)
-	if err != nil {
-		return nil, err
-	}
-	on, err := m.DB.Powered(ctx)
+	all, on, err := m.powered(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +49,14 @@ func (m *Manager) Autostart(ctx context.Context, o AutostartOptions) ([]Autostar
 		}
 	}
 	return results, ctx.Err()
+}
+
+// powered returns all instances, and which of them count as running.
+func (m *Manager) powered(ctx context.Context) (all []sysctl.Instance, on map[int64]bool, err error) {
+	if all, err = m.DB.Instances(ctx); err == nil {
+		on, err = m.DB.Powered(ctx)
+	}
+	return all, on, err
 }
 
 // runs reports whether an instance runs, or its guest is rebooting right now.

@@ -77,8 +77,8 @@ type world struct {
 	deaf    bool                                          // every guest: it does not halt when it is asked to
 	test    sysctl.BootTest                               // of every recipe
 	console string                                        // a file
-	now     func() time.Time // nil: runs do not know when they were started
-	crashes map[int64]string // how the newest runs have ended, where that is known
+	now     func() time.Time                              // nil: runs do not know when they were started
+	crashes map[int64]string                              // how the newest runs have ended, where that is known
 
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since

@@ -11,11 +11,7 @@ import (
 // restartLost does what Settle would have done for runs whose end nobody has noticed: the monitor, which calls it, was
 // killed with the guest, or the process that settles was. Others are none of its business.
 func (m *Manager) restartLost(ctx context.Context) ([]AutostartResult, error) {
-	all, err := m.DB.Instances(ctx)
-	if err != nil {
-		return nil, err
-	}
-	on, err := m.DB.Powered(ctx)
+	all, on, err := m.powered(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -112,15 +112,7 @@ check "nothing left by delete" clean 30
 
 check "launch for the next boot" sysctl launch -q d12 auto -c boot.autostart=true
 check "boots" booted auto
-sysctl exec auto -- sh -c 'cat >/etc/systemd/system/bye.service; systemctl enable -q --now bye' <<'UNIT'
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/true
-ExecStop=/bin/sh -c 'echo bye >>/root/bye'
-[Install]
-WantedBy=multi-user.target
-UNIT
+at_halt auto 'echo bye >>/root/bye'
 check "enable autostart" systemctl enable -q --now sysctl-autostart
 systemctl restart sysctl-autostart
 same "its restart ends nobody" auto,running "$(status)"

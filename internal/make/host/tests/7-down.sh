@@ -23,15 +23,7 @@ check "create" sysctl create -q hangs off
 check "create" sysctl create -q hangs always -c boot.autostart=true
 for name in web db; do
     check "boots" booted $name
-    sysctl exec $name -- sh -c 'cat >/etc/systemd/system/bye.service; systemctl enable -q --now bye' <<'UNIT'
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/true
-ExecStop=/bin/sh -c 'date +%%s >>/root/bye'
-[Install]
-WantedBy=multi-user.target
-UNIT
+    at_halt $name 'date +%%s >>/root/bye'
 done
 check "freeze" sysctl freeze db
 same "what runs" $'always,stopped\ndb,frozen\nnever,running\noff,stopped\nstuck,running\nweb,running' "$(status | sort)"
