@@ -21,6 +21,8 @@ type Boot struct {
 	Compat   Compat
 	Measures []Measure // what Compat is the sum of, for people
 	Settle   []string  // command the post-stop hook runs; "": none
+	Wiring   Wiring
+	Wire     []string // command that makes it, before each start of the guest's init
 }
 
 // BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the

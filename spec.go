@@ -23,6 +23,7 @@ type Spec struct {
 	Snapshots   SnapshotSpec
 	Disks       []Disk
 	NICs        []NICSpec
+	Proxies     []Proxy
 }
 
 // GuestSpec is guest.*: what is left alone in the guest.

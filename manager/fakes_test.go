@@ -80,6 +80,11 @@ type world struct {
 	now     func() time.Time                              // nil: runs do not know when they were started
 	crashes map[int64]string                              // how the newest runs have ended, where that is known
 
+	forwards []sysctl.Proxy    // the newest that run
+	ports    []sysctl.PortRule // the newest that are published
+	set      []sysctl.Link     // all
+	unwired  error             // why the newest wiring failed
+
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
 	since   time.Time

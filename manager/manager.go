@@ -25,6 +25,7 @@ type Config struct {
 	Bridge         func(network string) string                  // name of the bridge of a network other than the default one; nil: the network's
 	IDs            db.IDBlock                                   // id ranges of unprivileged instances
 	Hook           func(id int64) []string                      // command of the post-stop hook, to which the run id is added; nil: no hook
+	WireHook       func(id int64) []string                      // command of the start-host hook; nil: no hook
 	Link           func(id int64, nic int, runID string) string // host end of an instance's n-th NIC in one run
 	CPUs           func() ([]int, error)                        // CPUs the host has online
 	Memory         func() (int64, error)                        // bytes of memory the host has

@@ -36,6 +36,9 @@ type Runtime interface {
 	Leave() error
 	Limit(id int64, b sysctl.Boot) error
 	Unenforced(id int64, b sysctl.Boot) []string
+	Wiring(id int64) (w sysctl.Wiring, again bool, err error)
+	Forward(ctx context.Context, id int64, init int, all []sysctl.Proxy) error
+	WireFailed(id int64, err error) error
 	Exec(ctx context.Context, id int64, c sysctl.Command) (int, error)
 	OpenPTY(id int64) (master, slave *os.File, err error)
 	OpenConsole(ctx context.Context, id int64) (pty *os.File, release func(), err error)
@@ -116,6 +119,8 @@ type Net interface {
 	Shed(ctx context.Context, old, n sysctl.Network) error
 	Parent(ctx context.Context, name string) (sysctl.Parent, error)
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
+	SetLink(ctx context.Context, l sysctl.Link) error
+	Publish(ctx context.Context, id int64, rules []sysctl.PortRule) error
 	ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error)
 	Picker(p netip.Prefix, prefer netip.Addr) sysctl.AddressPicker
 	CheckAddress(n sysctl.Network, a netip.Addr) error

@@ -367,6 +367,7 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 		return b, err
 	}
 	var seen gateways
+	links := map[string]string{}
 	for i, n := range spec.NICs {
 		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
 		switch n.Type {
@@ -403,8 +404,12 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 			seen.keepFirst(&nic)
 		}
 		b.NICs = append(b.NICs, nic)
+		links[n.Device] = nic.HostName
 	}
-	return b, nil
+	if b.Wiring, err = m.wiring(ctx, inst, spec, links); err == nil && m.WireHook != nil && !b.Wiring.Empty() {
+		b.Wire = m.WireHook(inst.ID)
+	}
+	return b, err
 }
 
 // gateways are the families that have a default route already. Of those that liblxc sets, it can give only one

@@ -9,9 +9,10 @@ import (
 
 // The device types.
 const (
-	typeNIC  = "nic"
-	typeDisk = "disk"
-	typeNone = "none"
+	typeNIC   = "nic"
+	typeDisk  = "disk"
+	typeNone  = "none"
+	typeProxy = "proxy"
 )
 
 // DeviceType is one type of device.
@@ -36,6 +37,9 @@ func DeviceTypes() []DeviceType {
 	}, {
 		Type: typeNone, Options: keys(noneFields()),
 		Doc: "Removes the device of the same name that a profile brought.",
+	}, {
+		Type: typeProxy, Options: keys(proxyFields()),
+		Doc: "Passes connections from an address of the host to one in the guest, or the other way round.",
 	}}
 }
 
@@ -69,6 +73,8 @@ func addDevices(spec *sysctl.Spec, devices map[string]sysctl.Device, errs *sysct
 			addDisk(spec, name, d, errs)
 		case typeNone:
 			fill(&none{}, noneFields(), "option of a device of type none", prefix, d, errs)
+		case typeProxy:
+			addProxy(spec, name, d, errs)
 		case "":
 			errs.Add(prefix+"type", "is missing: write %s", strings.Join(typeNames(), ", "))
 		default:
@@ -77,7 +83,7 @@ func addDevices(spec *sysctl.Spec, devices map[string]sysctl.Device, errs *sysct
 	}
 }
 
-func typeNames() []string { return []string{typeDisk, typeNIC, typeNone} }
+func typeNames() []string { return []string{typeDisk, typeNIC, typeNone, typeProxy} }
 
 // unique adds an error under the field where two devices have the same value of an option.
 func unique[T any](all []T, value, device func(T) string, field, what string, errs *sysctl.FieldErrors) {

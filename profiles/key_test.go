@@ -84,6 +84,18 @@ var values = map[string]struct {
 	"nic dns.search":      {[]string{"", "lan", "example.org, a_b.lan"}, map[string]string{"a b": "not a domain", "lan,": "not a domain", "a;b": "not a domain"}},
 	"nic mtu":             {[]string{"", "68", "1500", "65535"}, map[string]string{"67": "from 68", "65536": "to 65535", "big": "not an MTU", "-1": "not an MTU"}},
 	"none type":           {[]string{"none"}, map[string]string{"nic": `"none"`}},
+
+	"proxy type":           {[]string{"proxy"}, map[string]string{"nic": `"proxy"`}},
+	"proxy bind":           {[]string{"", "host", "instance"}, map[string]string{"guest": `"host" or "instance"`}},
+	"proxy listen":         {[]string{"tcp:0.0.0.0:80", "udp:[::1]:1-3,7", "unix:/run/x", "unix:@x"}, map[string]string{"80": "no protocol", "tcp:80": "has no port", "tcp:a:80": "not an address", "tcp:::1:80": `[::1]`, "udp:1.2.3.4:0": "not a port", "unix:x": "not an absolute path"}},
+	"proxy connect":        {[]string{"tcp:127.0.0.1:80", "unix:/run/x"}, map[string]string{"sctp:1.2.3.4:1": "no protocol", "tcp:224.0.0.1:1": "not an address", "tcp:1.2.3.4:7-": "not a port"}},
+	"proxy gid":            {[]string{"", "0", "4294967294"}, map[string]string{"-1": "not an id", "4294967295": "not an id", "root": "not an id"}},
+	"proxy uid":            {[]string{"", "1000"}, map[string]string{"x": "not an id"}},
+	"proxy security.gid":   {[]string{"", "33"}, map[string]string{"x": "not an id"}},
+	"proxy security.uid":   {[]string{"", "33"}, map[string]string{"x": "not an id"}},
+	"proxy mode":           {[]string{"", "0644", "777"}, map[string]string{"1777": "not a mode", "rw": "octal"}},
+	"proxy nat":            {[]string{"", "true", "no"}, map[string]string{"maybe": "neither"}},
+	"proxy proxy_protocol": {[]string{"", "true", "no"}, map[string]string{"v2": "neither"}},
 }
 
 func testKey(t *testing.T, name string, k profiles.Key) {

@@ -33,6 +33,7 @@ type backend interface {
 	Autostop(ctx context.Context, p sysctl.Progress) ([]manager.AutostartResult, error)
 	RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error
 	Settle(ctx context.Context, id int64, runID, target string) error
+	Wire(ctx context.Context, id int64, init int) error
 }
 
 type instanceVerbs interface {

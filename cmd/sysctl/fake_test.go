@@ -721,6 +721,11 @@ func (f *fake) Settle(_ context.Context, id int64, runID, target string) error {
 	return nil
 }
 
+func (f *fake) Wire(_ context.Context, id int64, init int) error {
+	f.note("wire", []any{id, init})
+	return nil
+}
+
 func (f *fake) RemoveAll(_ context.Context, force bool, _ sysctl.Progress) error {
 	if len(f.Instances) > 0 && !force {
 		return sysctl.E(sysctl.Conflict, "remove environment: it has %d instances", len(f.Instances)).WithHint("sysctl environment remove --force")

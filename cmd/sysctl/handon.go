@@ -21,7 +21,7 @@ func verbs() []string {
 		"snapshot", "restore", "copy", "diff",
 		"exec", "shell", "console", "logs", "file",
 		"image", "template", "profile", "config", "network",
-		"check", "autostart", "autostop", "environment", "version", "completion", "help", "settle", "docs",
+		"check", "autostart", "autostop", "environment", "version", "completion", "help", "settle", "wire", "docs",
 		"__complete", "__completeNoDesc", // what completion scripts call
 	}
 }

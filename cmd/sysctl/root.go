@@ -98,7 +98,7 @@ network configuration, for years.`,
 			{"completion", a.completionCmd},
 		}},
 	}
-	hidden := []maker{{"settle", a.settleCmd}, {"docs", a.docsCmd}}
+	hidden := []maker{{"settle", a.settleCmd}, {"wire", a.wireCmd}, {"docs", a.docsCmd}}
 	for _, g := range groups {
 		for _, m := range g.verbs {
 			if m.verb == only {

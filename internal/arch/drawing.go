@@ -67,8 +67,9 @@ var rooms = map[string]room{
 	"manager/lxc":        {rooms: []string{""}, libraries: []string{xsys}},
 	"manager/compat":     {rooms: []string{""}},
 	// The manager's own locks are flock(2), and terminals need poll(2): system calls, no library's business.
-	"manager":           {rooms: []string{"", "profiles", "db", "manager/compat"}, libraries: []string{xsys}, testLibraries: []string{sqlite}},
-	"cmd/sysctl-keeper": {libraries: []string{golxc, xsys}},
+	"manager":            {rooms: []string{"", "profiles", "db", "manager/compat"}, libraries: []string{xsys}, testLibraries: []string{sqlite}},
+	"cmd/sysctl-forward": {},
+	"cmd/sysctl-keeper":  {libraries: []string{golxc, xsys}},
 	"manager/host": {
 		rooms: []string{"", "manager", "manager/compat", "manager/lxc", "profiles", "db", "storage",
 			"netconfig", "netconfig/guest", "templates", "templates/packages", "templates/vsyscall"},

@@ -162,6 +162,7 @@ func runScript(t *testing.T, file, bin, image string) {
 				"until": until, "ended": ended, "shared": shared, "killat": killAt, "interruptat": interruptAt,
 				"card": card, "together": together, "disk": disk, "booted": booted,
 				"trees": trees, "boots": boots, "halts": halts,
+				"says": says, "serves": serves,
 			},
 		})
 	})

@@ -91,6 +91,7 @@ func opened(t *storage.Tree, err error) (manager.OpenedTree, error) {
 
 type netOf struct {
 	env     string
+	table   string
 	bridges []string
 }
 
@@ -112,6 +113,12 @@ func (netOf) Parent(ctx context.Context, name string) (sysctl.Parent, error) {
 
 func (netOf) RemoveBridge(ctx context.Context, n sysctl.Network) error {
 	return netconfig.RemoveBridge(ctx, n)
+}
+
+func (n netOf) SetLink(ctx context.Context, l sysctl.Link) error { return netconfig.SetLink(ctx, l) }
+
+func (n netOf) Publish(ctx context.Context, id int64, rules []sysctl.PortRule) error {
+	return netconfig.Publish(ctx, n.table, id, rules)
 }
 
 func (n netOf) ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error) {

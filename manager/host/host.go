@@ -47,7 +47,8 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 	if err != nil {
 		return nil, nil, err
 	}
-	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: keeper(self), GiveBack: netconfig.GiveBack})
+	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: libexec(self, "sysctl-keeper"), Forwarder: libexec(self, "sysctl-forward"),
+		GiveBack: netconfig.GiveBack, Unpublish: func(ctx context.Context, id int64) error { return netconfig.Publish(ctx, network.Table, id, nil) }})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,31 +61,31 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 		return nil, nil, err
 	}
 	m = manager.New(manager.Config{
-		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number)},
+		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number), table: network.Table},
 		Guests: guests{}, Catalogue: settings.catalogue(e.Dir),
 		BuiltDir: filepath.Join(e.Dir, "built"), LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, Bridge: bridgeName(number), IDs: ids,
-		Hook: hook(self, e), Link: linkName(number),
+		Hook: hook(self, e, "settle"), WireHook: hook(self, e, "wire"), Link: linkName(number),
 		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: e.Remove,
 	})
 	// The database is not closed: that would wait for the disk twice, and the end of the process does as well.
 	return m, rt.Close, nil
 }
 
-// keeper finds the keeper's binary: where make install puts it, or beside ours (a build tree).
-func keeper(self string) string {
+// libexec finds a binary of ours: where make install puts it, or beside this one (a build tree).
+func libexec(self, name string) string {
 	dir := filepath.Dir(self)
-	installed := filepath.Join(dir, "..", "libexec", "sysctl", "sysctl-keeper")
-	beside := filepath.Join(dir, "sysctl-keeper")
+	installed := filepath.Join(dir, "..", "libexec", "sysctl", name)
+	beside := filepath.Join(dir, name)
 	if _, err := os.Stat(beside); err == nil {
 		return beside
 	}
 	return installed
 }
 
-// hook is the command that settles a run of an instance, in this environment.
-func hook(self string, e Environment) func(int64) []string {
+// hook is the command of a hidden verb on an instance, in this environment.
+func hook(self string, e Environment, verb string) func(int64) []string {
 	return func(id int64) []string {
-		return []string{"env", "SYSCTL_DIR=" + e.Dir, "SYSCTL_RUN_DIR=" + e.RunDir, self, "settle", strconv.FormatInt(id, 10)}
+		return []string{"env", "SYSCTL_DIR=" + e.Dir, "SYSCTL_RUN_DIR=" + e.RunDir, self, verb, strconv.FormatInt(id, 10)}
 	}
 }
 

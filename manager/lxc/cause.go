@@ -31,6 +31,9 @@ var causes = [...]struct {
 // cause makes the error of a failed start: the probable cause out of liblxc's log where there is one,
 // else its first ERROR line, else what the keeper said.
 func (rt *Runtime) cause(id int64, said string) error {
+	if err := rt.wireFailure(id); err != nil {
+		return err
+	}
 	b, _ := os.ReadFile(rt.paths.Log(id)) // absent: liblxc did not get so far
 	line := probable(string(b))
 	if line == "" {

@@ -3,6 +3,7 @@ package lxc
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -34,8 +35,8 @@ func (g gate) remove() error { return os.Remove(g.Name()) }
 // startHook is the start-host command line, for everything that is to happen before the guest's init runs. liblxc hands it to a
 // shell, with "exec" before it and arguments behind (run_script_argv). The one gets a redirection, the others are the
 // colon's: a second shell would take as long again, of every start. With the shell's own means: there is no PATH.
-func startHook(gate, limits string) string {
-	return strings.Join([]string{"</dev/null", passGate(gate), setLimits(limits), ":"}, "; ")
+func startHook(gate, limits, wire string) string {
+	return strings.Join(slices.DeleteFunc([]string{"</dev/null", passGate(gate), setLimits(limits), wire, ":"}, func(s string) bool { return s == "" }), "; ")
 }
 
 func passGate(path string) string {

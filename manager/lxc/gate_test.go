@@ -19,7 +19,7 @@ func TestStartHook(t *testing.T) {
 		t.Fatal(err)
 	}
 	hook := func() *exec.Cmd { // as run_script_argv has it run
-		return exec.Command("/bin/sh", "-c", "exec "+startHook(rt.paths.Gate(1), rt.paths.Limits(1))+" sysctl-1 lxc start-host")
+		return exec.Command("/bin/sh", "-c", "exec "+startHook(rt.paths.Gate(1), rt.paths.Limits(1), wireHook(rt.paths.Wiring(1), []string{"sh", "-c", `echo "$LXC_PID" >"$0"`, limit}))+" sysctl-1 lxc start-host")
 	}
 	shut := func() gate {
 		g, err := rt.shutGate(1)
@@ -31,9 +31,12 @@ func TestStartHook(t *testing.T) {
 	}
 	set := func() string {
 		b, _ := os.ReadFile(limit)
-		os.Remove(limit)
+		if err := os.WriteFile(limit, nil, 0o600); err != nil { // one that is not there is left out
+			t.Fatal(err)
+		}
 		return string(b)
 	}
+	set()
 	if out, err := hook().CombinedOutput(); err != nil || set() != "4096\n" {
 		t.Errorf("no gate: %v: %s", err, out)
 	}
@@ -71,5 +74,23 @@ func TestStartHook(t *testing.T) {
 	}
 	if err := g.remove(); err != nil {
 		t.Error(err)
+	}
+
+	// It is wired where there is something to, and does not boot where that fails.
+	if err := os.WriteFile(rt.paths.Wiring(1), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wired := hook()
+	wired.Env = append(os.Environ(), "LXC_PID=4711")
+	if out, err := wired.CombinedOutput(); err != nil || set() != "4711\n" {
+		t.Errorf("wiring: %v: %s", err, out)
+	}
+	os.Remove(rt.paths.Limits(1))
+	os.Remove(limit)
+	if err := os.Mkdir(limit, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := hook().Run(); err == nil {
+		t.Error("a failed wiring went unnoticed")
 	}
 }

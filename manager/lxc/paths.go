@@ -52,6 +52,10 @@ func (p Paths) Gate(id int64) string { return filepath.Join(p.Dir(id), "gate") }
 // Held is there while a verb has the instance frozen for a moment, and after that verb was killed.
 func (p Paths) Held(id int64) string { return filepath.Join(p.Dir(id), "held") }
 
+// Wiring holds what the run is wired with, as JSON, and WireFailure why it could not be.
+func (p Paths) Wiring(id int64) string      { return filepath.Join(p.Dir(id), "wiring.json") }
+func (p Paths) WireFailure(id int64) string { return filepath.Join(p.Dir(id), "wiring.failure") }
+
 // Log is liblxc's log of the newest start.
 func (p Paths) Log(id int64) string {
 	return filepath.Join(p.Run, "log", strconv.FormatInt(id, 10)+".lxc")
@@ -88,6 +92,11 @@ func (p Paths) PivotCgroup(id int64) string {
 // KeeperCgroup is where a keeper is born, on cgroup v2: whatever it starts can be found there or beside it.
 func (p Paths) KeeperCgroup(id int64) string {
 	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/keeper"
+}
+
+// ProxyCgroup is where what forwards for an instance lives: not a part of the guest, and not limited with it.
+func (p Paths) ProxyCgroup(id int64) string {
+	return p.Cgroup + "/" + strconv.FormatInt(id, 10) + "/proxy"
 }
 
 // InstanceCgroup is the parent of all of these.

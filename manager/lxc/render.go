@@ -85,7 +85,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	for _, k := range sortedKeys(b.Environment) {
 		r.add("lxc.environment", k+"="+b.Environment[k])
 	}
-	r.add("lxc.hook.start-host", startHook(p.Gate(b.Instance), p.Limits(b.Instance)))
+	r.add("lxc.hook.start-host", startHook(p.Gate(b.Instance), p.Limits(b.Instance), wireHook(p.Wiring(b.Instance), b.Wire)))
 	if len(b.Settle) > 0 {
 		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), p.Ended(b.Instance), b.Settle))
 	}

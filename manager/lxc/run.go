@@ -72,6 +72,9 @@ func (rt *Runtime) State(id int64) sysctl.State {
 		return s
 	}
 	s.Status, s.Measures = sysctl.Running, r.Measures
+	if err := rt.wireFailure(id); err != nil {
+		s.Problems = append(s.Problems, err.Error())
+	}
 	if rt.frozen(id) {
 		s.Status = sysctl.Frozen
 	}

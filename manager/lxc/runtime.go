@@ -17,8 +17,12 @@ import (
 type Options struct {
 	Paths  Paths
 	Keeper string // path of the sysctl-keeper binary
+	// Forwarder is the path of the sysctl-forward binary.
+	Forwarder string
 	// GiveBack makes interfaces the host's again, from the network namespace of an instance that has ended, or nil.
 	GiveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
+	// Unpublish takes the rules away that lead ports of the host to an instance, or nil.
+	Unpublish func(ctx context.Context, id int64) error
 }
 
 // Runtime starts, observes and ends instances of one environment. It keeps nothing in memory that
@@ -29,7 +33,11 @@ type Runtime struct {
 	keeper   string
 	giveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
 	cgroups  hierarchies
-	ahead    chan (<-chan started) // at most one keeper, started ahead of its work
+
+	forwarder string
+	unpublish func(ctx context.Context, id int64) error
+
+	ahead chan (<-chan started) // at most one keeper, started ahead of its work
 }
 
 // started is a keeper that was started ahead, or why it could not be.
@@ -44,7 +52,7 @@ func Open(o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{paths: o.Paths, keeper: o.Keeper, giveBack: o.GiveBack, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
+	return &Runtime{paths: o.Paths, keeper: o.Keeper, forwarder: o.Forwarder, unpublish: o.Unpublish, giveBack: o.GiveBack, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
 }
 
 // host is what rendering wants to know.

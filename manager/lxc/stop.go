@@ -109,6 +109,9 @@ func (rt *Runtime) Clear(ctx context.Context, id int64) error {
 	if err := rt.endAndGiveBack(ctx, id); err != nil {
 		return err
 	}
+	if err := rt.unwire(ctx, id); err != nil {
+		return sysctl.Wrap(err, "take the wiring away")
+	}
 	if err := rt.clearCgroups(ctx, id); err != nil {
 		return sysctl.Wrap(err, "remove cgroups")
 	}
@@ -138,6 +141,12 @@ func (rt *Runtime) Kill(ctx context.Context, id int64) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	if err := rt.endForwarders(ctx, id); err != nil {
+		return err
+	}
+	if err := rt.unwire(ctx, id); err != nil {
+		return err
 	}
 	// Without its run file a run is over, whoever looks.
 	if err := os.Remove(rt.paths.RunFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -1,0 +1,31 @@
+package manager_test
+
+import (
+	"context"
+
+	"github.com/sysctl-os/sysctl"
+)
+
+// What an instance is wired with, in memory.
+
+func (f fakeRuntime) Wiring(id int64) (sysctl.Wiring, bool, error) {
+	r := f.get(id)
+	if r == nil {
+		return sysctl.Wiring{}, false, nil
+	}
+	return r.boot.Wiring, true, nil
+}
+
+func (f fakeRuntime) Forward(_ context.Context, id int64, _ int, all []sysctl.Proxy) error {
+	return f.hit("forward", func() error { f.forwards = all; return nil })
+}
+
+func (f fakeRuntime) WireFailed(_ int64, why error) error { f.unwired = why; return nil }
+
+func (f fakeNet) Publish(_ context.Context, id int64, rules []sysctl.PortRule) error {
+	return f.hit("publish", func() error { f.ports = rules; return nil })
+}
+
+func (f fakeNet) SetLink(_ context.Context, l sysctl.Link) error {
+	return f.hit("set link", func() error { f.set = append(f.set, l); return nil })
+}
