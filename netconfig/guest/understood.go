@@ -8,6 +8,9 @@ type Understood struct {
 	Oracle   string // the programs that read it in the tests, and set what was meant; "": it is only rendered
 }
 
+// ReadBack is in the place of a program where there is none: a test reads what was written as the guest's scripts would.
+const ReadBack = "no program: a test reads the model back out of them"
+
 // AllUnderstood lists them. What is in it is what doc/guests.md says: tests hold it against what they do.
 func AllUnderstood() []Understood {
 	return []Understood{
@@ -19,12 +22,12 @@ func AllUnderstood() []Understood {
 		{Networkd, "", "Arch, Debian and Fedora by choice, Amazon Linux 2023", "systemd-networkd of Debian 12"},
 		{NetworkManager, "", "Red Hat and its kin from 8 on, Fedora", "NetworkManager of Debian 12"},
 		{Netplan, "", "Ubuntu 18.04 and newer", "netplan and systemd-networkd of Debian 12"},
-		{IfcfgRedHat, "el5", "Red Hat and its kin, 5", ""},
-		{IfcfgRedHat, "el6", "Red Hat and its kin, 6; Amazon Linux 1", ""},
-		{IfcfgRedHat, "el7", "Red Hat and its kin, 7; Amazon Linux 2", ""},
+		{IfcfgRedHat, "el5", "Red Hat and its kin, 5", ReadBack},
+		{IfcfgRedHat, "el6", "Red Hat and its kin, 6; Amazon Linux 1", ReadBack},
+		{IfcfgRedHat, "el7", "Red Hat and its kin, 7; Amazon Linux 2", ReadBack},
 		{IfcfgRedHat, "el8", "Red Hat and its kin, 8, with the old scripts", ""},
-		{IfcfgSUSE, "ifup", "SLES 11 and older", ""},
-		{IfcfgSUSE, "wicked", "SLES 12 and 15, openSUSE", ""},
+		{IfcfgSUSE, "ifup", "SLES 11 and older", ReadBack},
+		{IfcfgSUSE, "wicked", "SLES 12 and 15, openSUSE", ReadBack},
 		{Netifrc, "baselayout1", "Gentoo before 2011", ""},
 		{Netifrc, "openrc", "Gentoo", ""},
 		{RcInet1, "14", "Slackware 14 and older", ""},
