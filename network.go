@@ -180,6 +180,7 @@ type Route struct {
 // Parent is an existing interface of the host that instances are put on.
 type Parent struct {
 	Bridge   bool           // else a macvlan is made on it
+	VLANs    bool           // of a bridge: it filters them
 	Subnets  []netip.Prefix // masked; without link-local ones
 	Gateway4 netip.Addr     // the host's default gateway through it; invalid: none
 	Gateway6 netip.Addr

@@ -101,6 +101,10 @@ type NICSpec struct {
 	Routes             []Route
 	DNS                []netip.Addr // of both families; empty: the host's
 	Search             []string     // empty: the host's
+
+	// Link is what its host's end is to be like: only what is set there by options.
+	Link     Link
+	HostName string // of the host's end; "": made up
 }
 
 // Profile is a named piece of instance configuration.

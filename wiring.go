@@ -12,9 +12,20 @@ type Wiring struct {
 
 // Link is the host's end of an interface of a guest, and what is set on it.
 type Link struct {
-	Device  string `json:"device"`
-	Name    string `json:"name"`
-	Hairpin bool   `json:"hairpin,omitempty"` // its bridge may send a guest's packets back to it
+	Device     string       `json:"device"`
+	Name       string       `json:"name"`
+	Hairpin    bool         `json:"hairpin,omitempty"`     // its bridge may send a guest's packets back to it
+	Isolated   bool         `json:"isolated,omitempty"`    // its bridge lets it talk to no other isolated port
+	Ingress    uint64       `json:"ingress,omitempty"`     // bits a second to the guest; 0: as many as there are
+	Egress     uint64       `json:"egress,omitempty"`      // and from it
+	TxQueue    int          `json:"tx_queue,omitempty"`    // packets; 0: the kernel's default
+	FilterMAC  bool         `json:"filter_mac,omitempty"`  // it sends from no other than MAC
+	FilterIPv4 bool         `json:"filter_ipv4,omitempty"` // and from no IPv4 address than one of Addresses
+	FilterIPv6 bool         `json:"filter_ipv6,omitempty"`
+	MAC        string       `json:"mac,omitempty"`
+	Addresses  []netip.Addr `json:"addresses,omitempty"`
+	VLAN       int          `json:"vlan,omitempty"`   // of what is sent without a tag; 0: the bridge's, -1: none
+	Tagged     []int        `json:"tagged,omitempty"` // VLANs besides
 }
 
 // Empty reports that there is nothing to do.

@@ -158,6 +158,13 @@ func (m *Manager) claimOnParent(ctx context.Context, inst sysctl.Instance, n sys
 	if n.Type == "bridged" && !p.Bridge {
 		bad.Add("devices."+n.Device+".nictype", "%s is no bridge: write \"macvlan\"", n.Parent)
 	}
+	if (n.Link.VLAN != 0 || len(n.Link.Tagged) > 0) && p.Bridge && !p.VLANs {
+		option := "vlan"
+		if n.Link.VLAN == 0 {
+			option = "vlan.tagged"
+		}
+		bad.Add("devices."+n.Device+"."+option, "bridge %s does not filter VLANs: switch that on, where the kernel can (ip link set %[1]s type bridge vlan_filtering 1)", n.Parent)
+	}
 	for _, f := range []struct {
 		key, address string
 		bits         int

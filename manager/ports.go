@@ -119,6 +119,7 @@ type Net interface {
 	Shed(ctx context.Context, old, n sysctl.Network) error
 	Parent(ctx context.Context, name string) (sysctl.Parent, error)
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
+	FreeLink(ctx context.Context, name string) error
 	SetLink(ctx context.Context, l sysctl.Link) error
 	Publish(ctx context.Context, id int64, rules []sysctl.PortRule) error
 	ChooseSubnets(ctx context.Context, avoid []netip.Prefix) (v4, v6 netip.Prefix, err error)

@@ -370,6 +370,12 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	links := map[string]string{}
 	for i, n := range spec.NICs {
 		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
+		if n.HostName != "" {
+			nic.HostName = n.HostName
+			if err := m.Net.FreeLink(ctx, n.HostName); err != nil {
+				return b, sysctl.Wrap(err, "device %s", n.Device)
+			}
+		}
 		switch n.Type {
 		case "macvlan":
 			nic.Type, nic.HostName = "macvlan", ""

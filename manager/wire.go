@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/sysctl-os/sysctl"
@@ -51,13 +52,31 @@ func (m *Manager) wiring(ctx context.Context, inst sysctl.Instance, spec sysctl.
 		w.Ports = append(w.Ports, rules...)
 	}
 	for _, n := range spec.NICs {
-		l := sysctl.Link{Device: n.Device, Name: link[n.Device]}
-		l.Hairpin = slices.ContainsFunc(w.Ports, func(r sysctl.PortRule) bool { return r.NIC == n.Device })
-		if l != (sysctl.Link{Device: l.Device, Name: l.Name}) {
+		if l, ok := m.link(inst, n, link[n.Device], w.Ports); ok {
 			w.Links = append(w.Links, l)
 		}
 	}
 	return w, nil
+}
+
+// link is what is to be set on the host's end of a nic, and whether anything is.
+func (m *Manager) link(inst sysctl.Instance, n sysctl.NICSpec, name string, ports []sysctl.PortRule) (sysctl.Link, bool) {
+	l := n.Link
+	l.Hairpin = slices.ContainsFunc(ports, func(r sysctl.PortRule) bool { return r.NIC == n.Device })
+	if reflect.DeepEqual(l, sysctl.Link{}) || name == "" {
+		return l, false
+	}
+	claimed := nicOf(inst, n.Device)
+	l.Device, l.Name, l.MAC = n.Device, name, claimed.MAC
+	for _, a := range []netip.Addr{claimed.IPv4, claimed.IPv6} {
+		if a.IsValid() {
+			l.Addresses = append(l.Addresses, a)
+		}
+	}
+	for _, p := range n.More {
+		l.Addresses = append(l.Addresses, p.Addr())
+	}
+	return l, true
 }
 
 // portRules are what a proxy is by NAT, nil where it is not to be or cannot be.

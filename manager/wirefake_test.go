@@ -26,6 +26,8 @@ func (f fakeNet) Publish(_ context.Context, id int64, rules []sysctl.PortRule) e
 	return f.hit("publish", func() error { f.ports = rules; return nil })
 }
 
+func (f fakeNet) FreeLink(context.Context, string) error { return nil }
+
 func (f fakeNet) SetLink(_ context.Context, l sysctl.Link) error {
 	return f.hit("set link", func() error { f.set = append(f.set, l); return nil })
 }

@@ -28,6 +28,9 @@ func Parent(ctx context.Context, name string) (sysctl.Parent, error) {
 	}
 	at := link.Attrs()
 	p := sysctl.Parent{Bridge: link.Type() == "bridge" || link.Type() == "openvswitch", Card: card(link)}
+	if bridge, ok := link.(*netlink.Bridge); ok {
+		p.VLANs = bridge.VlanFiltering != nil && *bridge.VlanFiltering
+	}
 	if at.MasterIndex != 0 {
 		p.Port = strconv.Itoa(at.MasterIndex)
 		if master, err := netlink.LinkByIndex(at.MasterIndex); err == nil {

@@ -15,7 +15,7 @@ const (
 
 // nicFields is the table of options of nic devices.
 func nicFields() []field[sysctl.NICSpec] {
-	return append(append(nicLinkFields(), nicIPFields()...), field[sysctl.NICSpec]{
+	return append(slices.Concat(nicLinkFields(), nicIPFields(), nicExtraFields()), field[sysctl.NICSpec]{
 		Key: Key{Name: "hwaddr", Type: "hardware address", Default: "made up", Example: "00:16:3e:12:34:56",
 			Doc: "Hardware (MAC) address. A `physical` nic has its own."},
 		set: func(n *sysctl.NICSpec, _, v string) (err error) {
@@ -101,6 +101,7 @@ func addNIC(spec *sysctl.Spec, name string, d sysctl.Device, errs *sysctl.FieldE
 		errs.Add(prefix+"hwaddr", "cannot be chosen: a physical nic has its own")
 	}
 	checkNICAddresses(n, d, prefix, errs)
+	checkNICExtra(&n, d, prefix, errs)
 	if d["name"] == "" {
 		n.Name = name
 		if err := checkInterface(name); err != nil {
@@ -113,4 +114,8 @@ func addNIC(spec *sysctl.Spec, name string, d sysctl.Device, errs *sysctl.FieldE
 	spec.NICs = append(spec.NICs, n)
 	unique(spec.NICs, func(n sysctl.NICSpec) string { return n.Name }, func(n sysctl.NICSpec) string { return n.Device },
 		prefix+"name", "the interface", errs)
+	if n.HostName != "" {
+		unique(slices.DeleteFunc(slices.Clone(spec.NICs), func(n sysctl.NICSpec) bool { return n.HostName == "" }),
+			func(n sysctl.NICSpec) string { return n.HostName }, func(n sysctl.NICSpec) string { return n.Device }, prefix+"host_name", "the host's end", errs)
+	}
 }

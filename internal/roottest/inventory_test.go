@@ -147,7 +147,7 @@ var numbered = regexp.MustCompile(strings.Join([]string{
 	`^link sysbr(\d+)$`,
 	`^link sy(\d+)-`,
 	`^cgroup .*?/sysctl(\d*)(?:/|$)`,
-	`^nft table inet sysctl(\d*)$`,
+	`^nft table (?:inet|netdev) sysctl(\d*)$`,
 	`^process sysctl(\d*): `,
 	`^file /run/sysctl-lxc/sysctl(\d*)-`,
 	`^file ` + registry + `/(\d+)$`,

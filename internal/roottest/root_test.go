@@ -147,6 +147,7 @@ func runScript(t *testing.T, file, bin, image string) {
 			Setup: func(env *testscript.Env) error {
 				env.Vars = append(env.Vars, environments[0].vars()...)
 				env.Setenv("DEBIAN", image)
+				env.Setenv("BRIDGE", "sysbr"+strconv.Itoa(environments[0].number())) // its default network
 				env.Setenv("DIR2", environments[1].dir)
 				env.Setenv("RUN2", environments[1].run)
 				return nil

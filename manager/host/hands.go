@@ -115,7 +115,11 @@ func (netOf) RemoveBridge(ctx context.Context, n sysctl.Network) error {
 	return netconfig.RemoveBridge(ctx, n)
 }
 
-func (n netOf) SetLink(ctx context.Context, l sysctl.Link) error { return netconfig.SetLink(ctx, l) }
+func (netOf) FreeLink(ctx context.Context, name string) error { return netconfig.FreeLink(ctx, name) }
+
+func (n netOf) SetLink(ctx context.Context, l sysctl.Link) error {
+	return netconfig.SetLink(ctx, n.table, l)
+}
 
 func (n netOf) Publish(ctx context.Context, id int64, rules []sysctl.PortRule) error {
 	return netconfig.Publish(ctx, n.table, id, rules)

@@ -48,7 +48,7 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 		return nil, nil, err
 	}
 	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: libexec(self, "sysctl-keeper"), Forwarder: libexec(self, "sysctl-forward"),
-		GiveBack: netconfig.GiveBack, Unpublish: func(ctx context.Context, id int64) error { return netconfig.Publish(ctx, network.Table, id, nil) }})
+		GiveBack: netconfig.GiveBack, Unwire: unwire(network.Table)})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,6 +69,22 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 	})
 	// The database is not closed: that would wait for the disk twice, and the end of the process does as well.
 	return m, rt.Close, nil
+}
+
+// unwire takes away what the network hand has made of a wiring and does not go with the instance's links.
+func unwire(table string) func(ctx context.Context, id int64, w sysctl.Wiring) error {
+	return func(ctx context.Context, id int64, w sysctl.Wiring) error {
+		if len(w.Ports) > 0 {
+			if err := netconfig.Publish(ctx, table, id, nil); err != nil {
+				return err
+			}
+		}
+		var links []string
+		for _, l := range w.Links {
+			links = append(links, l.Name)
+		}
+		return netconfig.RemoveLinkRules(table, links)
+	}
 }
 
 // libexec finds a binary of ours: where make install puts it, or beside this one (a build tree).

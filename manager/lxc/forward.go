@@ -267,10 +267,10 @@ func (rt *Runtime) unwire(ctx context.Context, id int64) error {
 			}
 		}
 	}
-	if rt.unpublish == nil {
+	if rt.unwired == nil {
 		return nil
 	}
-	return rt.unpublish(ctx, id)
+	return rt.unwired(ctx, id, w)
 }
 
 // removeSocket removes a unix socket that nobody listens on. Absent is success; anything else of that name is somebody's.

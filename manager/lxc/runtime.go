@@ -21,8 +21,8 @@ type Options struct {
 	Forwarder string
 	// GiveBack makes interfaces the host's again, from the network namespace of an instance that has ended, or nil.
 	GiveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
-	// Unpublish takes the rules away that lead ports of the host to an instance, or nil.
-	Unpublish func(ctx context.Context, id int64) error
+	// Unwire takes the rules about packets away that an instance was wired with, or nil.
+	Unwire func(ctx context.Context, id int64, w sysctl.Wiring) error
 }
 
 // Runtime starts, observes and ends instances of one environment. It keeps nothing in memory that
@@ -35,7 +35,7 @@ type Runtime struct {
 	cgroups  hierarchies
 
 	forwarder string
-	unpublish func(ctx context.Context, id int64) error
+	unwired   func(ctx context.Context, id int64, w sysctl.Wiring) error
 
 	ahead chan (<-chan started) // at most one keeper, started ahead of its work
 }
@@ -52,7 +52,7 @@ func Open(o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{paths: o.Paths, keeper: o.Keeper, forwarder: o.Forwarder, unpublish: o.Unpublish, giveBack: o.GiveBack, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
+	return &Runtime{paths: o.Paths, keeper: o.Keeper, forwarder: o.Forwarder, unwired: o.Unwire, giveBack: o.GiveBack, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
 }
 
 // host is what rendering wants to know.
