@@ -37,7 +37,10 @@ type Runtime interface {
 	Limit(id int64, b sysctl.Boot) error
 	Unenforced(id int64, b sysctl.Boot) []string
 	Wiring(id int64) (w sysctl.Wiring, again bool, err error)
+	SetWiring(id int64, w sysctl.Wiring) error
 	Forward(ctx context.Context, id int64, init int, all []sysctl.Proxy) error
+	AddForwarder(ctx context.Context, id int64, init int, p sysctl.Proxy) error
+	EndForwarder(ctx context.Context, id int64, p sysctl.Proxy) error
 	WireFailed(id int64, err error) error
 	Exec(ctx context.Context, id int64, c sysctl.Command) (int, error)
 	OpenPTY(id int64) (master, slave *os.File, err error)

@@ -412,7 +412,7 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 		b.NICs = append(b.NICs, nic)
 		links[n.Device] = nic.HostName
 	}
-	if b.Wiring, err = m.wiring(ctx, inst, spec, links); err == nil && m.WireHook != nil && !b.Wiring.Empty() {
+	if b.Wiring, err = m.wiring(ctx, inst, spec, links); err == nil && m.WireHook != nil { // what is plugged in later is wired too when the guest reboots
 		b.Wire = m.WireHook(inst.ID)
 	}
 	return b, err

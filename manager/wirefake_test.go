@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -18,6 +19,21 @@ func (f fakeRuntime) Wiring(id int64) (sysctl.Wiring, bool, error) {
 
 func (f fakeRuntime) Forward(_ context.Context, id int64, _ int, all []sysctl.Proxy) error {
 	return f.hit("forward", func() error { f.forwards = all; return nil })
+}
+
+func (f fakeRuntime) SetWiring(id int64, w sysctl.Wiring) error {
+	return f.hit("set wiring", func() error { f.running[id].boot.Wiring = w; return nil })
+}
+
+func (f fakeRuntime) AddForwarder(_ context.Context, id int64, _ int, p sysctl.Proxy) error {
+	return f.hit("add forwarder", func() error { f.forwards = append(f.forwards, p); return nil })
+}
+
+func (f fakeRuntime) EndForwarder(_ context.Context, id int64, p sysctl.Proxy) error {
+	return f.hit("end forwarder", func() error {
+		f.forwards = slices.DeleteFunc(f.forwards, func(o sysctl.Proxy) bool { return o.Device == p.Device })
+		return nil
+	})
 }
 
 func (f fakeRuntime) WireFailed(_ int64, why error) error { f.unwired = why; return nil }

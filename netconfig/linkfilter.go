@@ -118,9 +118,9 @@ func linkRules(l sysctl.Link) (rules []rule, err error) {
 		}
 		return load
 	}
-	neighbour := slices.Concat(protocol(ethIPv6), icmpv6(136))
+	neighbour := slices.Concat(carries(ethIPv6), icmpv6(136))
 	add("ether saddr != "+l.MAC+" drop", not(expr.PayloadBaseLLHeader, 6, mac))
-	add("arp saddr ether != "+l.MAC+" drop", protocol(ethARP), not(expr.PayloadBaseNetworkHeader, 8, mac))
+	add("arp saddr ether != "+l.MAC+" drop", carries(ethARP), not(expr.PayloadBaseNetworkHeader, 8, mac))
 	add("icmpv6 type nd-neighbor-advert lladdr != "+l.MAC+" drop", neighbour, not(expr.PayloadBaseNetworkHeader, 66, mac))
 	var v4, v6 [][]byte
 	var names []string
@@ -136,25 +136,25 @@ func linkRules(l sysctl.Link) (rules []rule, err error) {
 	if l.FilterIPv4 {
 		none := netip.IPv4Unspecified().AsSlice()
 		if len(v4) == 0 {
-			add("no arp", protocol(ethARP))
-			add("no ip", protocol(ethIPv4))
+			add("no arp", carries(ethARP))
+			add("no ip", carries(ethIPv4))
 		} else {
 			// Who looks for somebody else with his address, or for a DHCP server, has none yet.
-			add("arp saddr ip != "+all+" drop", protocol(ethARP), not(expr.PayloadBaseNetworkHeader, 14, append(v4, none)...))
-			add("ip saddr != "+all+" drop", protocol(ethIPv4), not(expr.PayloadBaseNetworkHeader, 12, append(v4, none)...))
-			add("ip saddr 0.0.0.0 udp dport != 67 drop", protocol(ethIPv4), is(expr.PayloadBaseNetworkHeader, 12, none),
+			add("arp saddr ip != "+all+" drop", carries(ethARP), not(expr.PayloadBaseNetworkHeader, 14, append(v4, none)...))
+			add("ip saddr != "+all+" drop", carries(ethIPv4), not(expr.PayloadBaseNetworkHeader, 12, append(v4, none)...))
+			add("ip saddr 0.0.0.0 udp dport != 67 drop", carries(ethIPv4), is(expr.PayloadBaseNetworkHeader, 12, none),
 				not(expr.PayloadBaseNetworkHeader, 9, []byte{unix.IPPROTO_UDP}))
-			add("ip saddr 0.0.0.0 dport != 67 drop", protocol(ethIPv4), is(expr.PayloadBaseNetworkHeader, 12, none),
+			add("ip saddr 0.0.0.0 dport != 67 drop", carries(ethIPv4), is(expr.PayloadBaseNetworkHeader, 12, none),
 				not(expr.PayloadBaseTransportHeader, 2, binaryutil.BigEndian.PutUint16(67)))
 		}
 	}
 	if l.FilterIPv6 {
 		if len(v6) == 0 {
-			add("no ip6", protocol(ethIPv6))
+			add("no ip6", carries(ethIPv6))
 		} else {
 			own := append(slices.Clone(v6), netip.IPv6Unspecified().AsSlice())
-			add("icmpv6 type nd-router-advert drop", protocol(ethIPv6), icmpv6(134))
-			add("ip6 saddr != "+all+" drop", protocol(ethIPv6), notLinkLocal(8), not(expr.PayloadBaseNetworkHeader, 8, own...))
+			add("icmpv6 type nd-router-advert drop", carries(ethIPv6), icmpv6(134))
+			add("ip6 saddr != "+all+" drop", carries(ethIPv6), notLinkLocal(8), not(expr.PayloadBaseNetworkHeader, 8, own...))
 			add("icmpv6 type nd-neighbor-advert target != "+all+" drop", neighbour, notLinkLocal(48), not(expr.PayloadBaseNetworkHeader, 48, v6...))
 		}
 	}
@@ -168,8 +168,8 @@ func linkRules(l sysctl.Link) (rules []rule, err error) {
 	return rules, nil
 }
 
-// protocol compares what a frame carries.
-func protocol(p uint16) []expr.Any {
+// carries compares what a frame carries.
+func carries(p uint16) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(p)}}
 }
 

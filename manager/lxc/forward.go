@@ -21,31 +21,50 @@ import (
 // beside the guest's, which ends with that init (cmd/sysctl-forward, doc/adr/0014). When it returns all of them listen; those that there
 // were before are gone. On failure none is left.
 func (rt *Runtime) Forward(ctx context.Context, id int64, init int, all []sysctl.Proxy) error {
-	if err := rt.endForwarders(ctx, id); err != nil {
+	if err := rt.endForwarders(ctx, rt.paths.ProxyCgroup(id)); err != nil {
 		return err
-	}
-	if len(all) == 0 {
-		return nil
 	}
 	for _, p := range all {
 		if err := rt.forward(ctx, id, init, p); err != nil {
-			return errors.Join(sysctl.Wrap(err, "device %s", p.Device), rt.endForwarders(context.WithoutCancel(ctx), id))
+			return errors.Join(sysctl.Wrap(err, "device %s", p.Device), rt.endForwarders(context.WithoutCancel(ctx), rt.paths.ProxyCgroup(id)))
 		}
 	}
 	return nil
 }
 
-// endForwarders ends those of an instance, and returns when their sockets are closed.
-func (rt *Runtime) endForwarders(ctx context.Context, id int64) error {
+// AddForwarder is Forward for one proxy more; it takes the place of one of the same device. On failure there is none.
+func (rt *Runtime) AddForwarder(ctx context.Context, id int64, init int, p sysctl.Proxy) error {
+	if err := rt.EndForwarder(ctx, id, p); err != nil {
+		return err
+	}
+	if err := rt.forward(ctx, id, init, p); err != nil {
+		return errors.Join(err, rt.EndForwarder(context.WithoutCancel(ctx), id, p))
+	}
+	return nil
+}
+
+// EndForwarder ends what passes connections for one proxy: nothing listens there any more when it returns. Absent is success.
+func (rt *Runtime) EndForwarder(ctx context.Context, id int64, p sysctl.Proxy) error {
+	group := filepath.Join(rt.paths.ProxyCgroup(id), p.Device)
+	if err := rt.endForwarders(ctx, group); err != nil {
+		return err
+	}
+	if err := removeSockets(p); err != nil {
+		return err
+	}
+	return removeTree(filepath.Join(rt.cgroupRoot(), group))
+}
+
+// endForwarders ends those in a cgroup, and returns when their sockets are closed.
+func (rt *Runtime) endForwarders(ctx context.Context, group string) error {
 	if rt.cgroups.v2 != "" {
-		dir := filepath.Join(rt.cgroups.v2, rt.paths.ProxyCgroup(id))
-		if err := rt.kill(rt.paths.ProxyCgroup(id)); err != nil {
+		if err := rt.kill(group); err != nil {
 			return err
 		}
-		return untilEvent(ctx, dir, "populated 0")
+		return untilEvent(ctx, filepath.Join(rt.cgroups.v2, group), "populated 0")
 	}
 	for {
-		pids := rt.cgroupPIDs(rt.paths.ProxyCgroup(id))
+		pids := pidsBelow(filepath.Join(rt.cgroups.all[0], group))
 		if len(pids) == 0 {
 			return nil
 		}
@@ -93,7 +112,7 @@ func (rt *Runtime) forward(ctx context.Context, id int64, init int, p sysctl.Pro
 		return err
 	}
 	theirs.Close()
-	answer, err := rt.brief(ctx, id, cmd.Process, ours, append([]*os.File{request}, files...))
+	answer, err := rt.brief(ctx, id, p.Device, cmd.Process, ours, append([]*os.File{request}, files...))
 	if err == nil && answer == "." {
 		return cmd.Process.Release()
 	}
@@ -106,8 +125,8 @@ func (rt *Runtime) forward(ctx context.Context, id int64, init int, p sysctl.Pro
 }
 
 // brief puts a forwarder where it belongs, tells it what to do and returns what it answers.
-func (rt *Runtime) brief(ctx context.Context, id int64, process *os.Process, conn *os.File, files []*os.File) (string, error) {
-	procs := filepath.Join(rt.cgroupRoot(), rt.paths.ProxyCgroup(id), "cgroup.procs")
+func (rt *Runtime) brief(ctx context.Context, id int64, device string, process *os.Process, conn *os.File, files []*os.File) (string, error) {
+	procs := filepath.Join(rt.cgroupRoot(), rt.paths.ProxyCgroup(id), device, "cgroup.procs")
 	if err := os.MkdirAll(filepath.Dir(procs), 0o755); err != nil {
 		return "", sysctl.Wrap(err, "cgroup")
 	}
@@ -259,18 +278,27 @@ func (rt *Runtime) unwire(ctx context.Context, id int64) error {
 		return err
 	}
 	for _, p := range w.Proxies {
-		for _, pair := range p.Pairs {
-			if !p.Instance && strings.HasPrefix(pair.Listen.Path, "/") {
-				if err := removeSocket(pair.Listen.Path); err != nil {
-					return sysctl.Wrap(err, "device %s", p.Device)
-				}
-			}
+		if err := removeSockets(p); err != nil {
+			return sysctl.Wrap(err, "device %s", p.Device)
 		}
 	}
 	if rt.unwired == nil {
 		return nil
 	}
 	return rt.unwired(ctx, id, w)
+}
+
+// removeSockets removes the names on the host of the sockets of a proxy that has ended.
+func removeSockets(p sysctl.Proxy) error {
+	for _, pair := range p.Pairs {
+		if p.Instance || !strings.HasPrefix(pair.Listen.Path, "/") {
+			continue
+		}
+		if err := removeSocket(pair.Listen.Path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeSocket removes a unix socket that nobody listens on. Absent is success; anything else of that name is somebody's.

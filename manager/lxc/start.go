@@ -31,7 +31,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if err := rt.saveCards(b); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "note the host's interfaces")
 	}
-	if err := rt.saveWiring(b.Instance, b.Wiring); err != nil {
+	if err := rt.SetWiring(b.Instance, b.Wiring); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "note the wiring")
 	}
 	if b.Compat.LegacyTables {

@@ -142,7 +142,7 @@ func (rt *Runtime) Kill(ctx context.Context, id int64) error {
 			return ctx.Err()
 		}
 	}
-	if err := rt.endForwarders(ctx, id); err != nil {
+	if err := rt.endForwarders(ctx, rt.paths.ProxyCgroup(id)); err != nil {
 		return err
 	}
 	if err := rt.unwire(ctx, id); err != nil {

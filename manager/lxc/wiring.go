@@ -13,8 +13,8 @@ import (
 // What a run is wired with is written down before it boots: the start-host hook reads it at each boot of the guest, and who clears the
 // run takes it away again.
 
-// saveWiring replaces it whole. A run that has none has no file.
-func (rt *Runtime) saveWiring(id int64, w sysctl.Wiring) error {
+// SetWiring replaces it whole: the guest may be rebooting. A run that has none has no file.
+func (rt *Runtime) SetWiring(id int64, w sysctl.Wiring) error {
 	path := rt.paths.Wiring(id)
 	if w.Empty() {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
