@@ -23,6 +23,7 @@ type Boot struct {
 	Settle   []string  // command the post-stop hook runs; "": none
 	Wiring   Wiring
 	Wire     []string // command that makes it, before each start of the guest's init
+	Devices  RunDevices
 }
 
 // BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the
@@ -61,4 +62,20 @@ type Command struct {
 	Stdin  *os.File
 	Stdout *os.File
 	Stderr *os.File
+}
+
+// RunDevices is what a run has, by name.
+type RunDevices map[string]RunDevice
+
+// RunDevice is a device of a run: the options with which the run began, and those that it has now. Nil is none.
+type RunDevice struct {
+	Booted Device `json:"booted,omitempty"`
+	Now    Device `json:"now,omitempty"`
+}
+
+// MountSpace is where mounts of a running instance are: the mount namespace of a process, and the directory in it that is the
+// guest's root; "": the root of the process.
+type MountSpace struct {
+	Process Process
+	Dir     string
 }

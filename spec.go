@@ -73,13 +73,16 @@ type Shutdown struct {
 	Force    bool          // kill it at once
 }
 
-// Disk is a disk device: a host path bound into the guest.
+// Disk is a disk device: a host path bound into the guest, or an empty filesystem in memory.
 type Disk struct {
-	Device   string
-	Source   string // absolute host path
-	Path     string // absolute path in the guest
-	ReadOnly bool
-	Optional bool // a missing source is not an error
+	Device    string
+	Source    string // absolute host path; "": in memory
+	Path      string // absolute path in the guest
+	Size      int64  // bytes in memory; 0: the kernel's own limit
+	ReadOnly  bool
+	Optional  bool // a missing source is not an error
+	Recursive bool // with what is mounted below the source
+	Follow    bool // what the host mounts below the source later is seen
 }
 
 // NICSpec is a nic device, before addresses are claimed.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/db"
 	"github.com/sysctl-os/sysctl/profiles"
 )
 
@@ -15,8 +16,17 @@ import (
 // value unsets. All bad fields are reported at once (sysctl.FieldErrors) and then nothing is changed.
 // live reports the keys that took effect at once; the others do at the next start.
 func (m *Manager) SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error) {
+	return m.setBy(ctx, name, func(sysctl.Instance) (map[string]*string, error) { return set, nil })
+}
+
+// setBy changes what choose says, which looks at the instance under its lock.
+func (m *Manager) setBy(ctx context.Context, name string, choose func(sysctl.Instance) (map[string]*string, error)) (live []string, err error) {
 	inst, unlock, err := m.lockInstance(ctx, name, nil)
 	defer unlock()
+	var set map[string]*string
+	if err == nil {
+		set, err = choose(inst)
+	}
 	if err == nil {
 		live, err = m.setConfig(ctx, inst, set)
 	}
@@ -60,11 +70,50 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err != nil {
 		return nil, err
 	}
-	if err := m.DB.SetInstanceConfig(ctx, inst.ID, inst.Config, inst.Devices); err != nil {
+	steps, later, err := m.reconfigure(ctx, before, &inst, claims, deviceNames(set))
+	if err == nil {
+		err = runSteps(ctx, steps, false, nil)
+	}
+	if err != nil {
 		return nil, errors.Join(err, m.relimit(inst, spec, old))
 	}
-	_, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC)
-	return append(live, absent...), err
+	for _, key := range sortedKeys(set) {
+		if of := deviceNames(map[string]bool{key: true}); len(of) > 0 && !slices.Contains(later(), of[0]) {
+			live = append(live, key)
+		}
+	}
+	return append(live, absent...), nil
+}
+
+// reconfigure returns the steps that save an instance's configuration with its claims, and give it the devices that names are
+// about, as far as it runs. later tells afterwards which of those wait for the next start.
+func (m *Manager) reconfigure(ctx context.Context, before sysctl.Instance, inst *sysctl.Instance, claims []db.ClaimNIC, names []string) (steps []step, later func() []string, err error) {
+	old, err := m.spec(ctx, before)
+	if err != nil {
+		return nil, nil, err
+	}
+	oldClaims, err := m.claimNICs(ctx, old, before)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, have, err := m.expanded(ctx, before)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, want, err := m.expanded(ctx, *inst)
+	if err != nil {
+		return nil, nil, err
+	}
+	save := func(i *sysctl.Instance, claims []db.ClaimNIC) func(context.Context) error {
+		return func(ctx context.Context) (err error) {
+			if err = m.DB.SetInstanceConfig(ctx, i.ID, i.Config, i.Devices); err == nil {
+				i.NICs, err = m.DB.ReplaceNICs(ctx, i.ID, claims, m.Net.MAC)
+			}
+			return err
+		}
+	}
+	plugs, later, err := m.replug(inst, have, want, names)
+	return append([]step{{name: "save configuration", do: save(inst, claims), undo: save(&before, oldClaims)}}, plugs...), later, err
 }
 
 // overriding adds the way out to the error of who sets an option of a device that only a profile has: an own device

@@ -181,7 +181,7 @@ func (m *Manager) profiles(ctx context.Context, names []string, bad *sysctl.Fiel
 // checkDisks fails with NotFound where the source of a disk that a boot needs is not there.
 func checkDisks(spec sysctl.Spec) error {
 	for _, d := range spec.Disks {
-		if _, err := os.Stat(d.Source); errors.Is(err, fs.ErrNotExist) && !d.Optional {
+		if _, err := os.Stat(d.Source); errors.Is(err, fs.ErrNotExist) && !d.Optional && d.Source != "" {
 			return sysctl.E(sysctl.NotFound, "disk %s: %s does not exist on this host", d.Device, d.Source).WithHint("mkdir -p %s", d.Source)
 		}
 	}

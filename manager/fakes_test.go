@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -66,6 +67,8 @@ type world struct {
 	parts         []string          // keys of the layers that a source gives; none: its tree is plain
 	filled        []string          // keys of those that were asked for
 	root          *treetest.Tree    // of the newest start
+	mounts        map[string]string // what disks are mounted: by process and path, the source
+	lost          string            // a source that is not there
 
 	files  *treetest.Tree      // of every instance; nil: a few accounts
 	wrote  map[int64][]string  // by each instance since its upper is the one it has
@@ -116,7 +119,7 @@ func newWorld() *world {
 	debian := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
 	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{},
 		patchedUppers: map[int64]bool{}, tops: map[int64]string{},
-		wrote: map[int64][]string{}, next: map[int64]bool{}, sealed: map[string][]string{}}
+		mounts: map[string]string{}, wrote: map[int64][]string{}, next: map[int64]bool{}, sealed: map[string][]string{}}
 }
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
@@ -183,6 +186,10 @@ func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, di
 		f.running[b.Instance] = &run{id: b.RunID, boot: b, ended: make(chan struct{}), halts: !f.deaf}
 		if f.now != nil {
 			f.running[b.Instance].started = f.now()
+		}
+		for i, path := range b.Disks {
+			f.mounts[fmt.Sprint(b.Instance+2000, ":", path)] = disks[i].Name()
+			f.mounts[fmt.Sprint(b.Instance+1000, ":", path)] = disks[i].Name()
 		}
 		for _, n := range b.NICs {
 			if n.HostName != "" {
@@ -267,8 +274,23 @@ func (f fakeRuntime) Clear(ctx context.Context, id int64) error {
 			delete(f.links, n.HostName)
 		}
 		delete(f.running, id)
+		for at := range f.mounts {
+			if strings.HasPrefix(at, fmt.Sprint(id+1000, ":")) || strings.HasPrefix(at, fmt.Sprint(id+2000, ":")) {
+				delete(f.mounts, at)
+			}
+		}
 		return nil
 	})
+}
+func (f fakeRuntime) Devices(id int64) (sysctl.RunDevices, bool, error) {
+	d := f.get(id).boot.Devices
+	return d, d != nil, nil
+}
+func (f fakeRuntime) SetDevices(id int64, d sysctl.RunDevices) error {
+	return f.hit("note devices", func() error { f.running[id].boot.Devices = maps.Clone(d); return nil })
+}
+func (f fakeRuntime) MountSpaces(s sysctl.State) []sysctl.MountSpace {
+	return []sysctl.MountSpace{{Process: s.Monitor, Dir: "/root"}, {Process: s.Init}}
 }
 func (f fakeRuntime) Warm()        {}
 func (f fakeRuntime) Leave() error { return nil }
@@ -597,12 +619,34 @@ func (f fakeStorage) RestoreUpper(_ context.Context, id int64) error {
 func (f fakeStorage) Restack(_ context.Context, id int64) error {
 	return f.hit("restack", func() error { delete(f.tops, id); return nil })
 }
-func (f fakeStorage) OpenDisk(context.Context, sysctl.Disk, sysctl.IDMap) (file *os.File, err error) {
-	err = f.hit("open disk", func() error { return nil })
-	if err == nil {
-		file, err = os.Open(os.DevNull)
+func (f fakeStorage) OpenDisk(_ context.Context, d sysctl.Disk, _ sysctl.IDMap) (file *os.File, err error) {
+	err = f.hit("open disk", func() error {
+		if d.Source != "" && d.Source == f.lost {
+			return sysctl.E(sysctl.NotFound, "%s is missing", d.Source)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return file, err
+	fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	return os.NewFile(uintptr(fd), d.Source), err
+}
+func (f fakeStorage) Attach(_ context.Context, spaces []sysctl.MountSpace, _ sysctl.IDMap, mount *os.File, path string) error {
+	return f.hit("attach", func() error {
+		for _, at := range spaces {
+			f.mounts[fmt.Sprint(at.Process.PID, ":", path)] = mount.Name()
+		}
+		return nil
+	})
+}
+func (f fakeStorage) Detach(_ context.Context, spaces []sysctl.MountSpace, _ sysctl.IDMap, path string) error {
+	return f.hit("detach", func() error {
+		for _, at := range spaces {
+			delete(f.mounts, fmt.Sprint(at.Process.PID, ":", path))
+		}
+		return nil
+	})
 }
 func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
 	return passwd(), nil

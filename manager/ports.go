@@ -50,6 +50,15 @@ type Runtime interface {
 	RemoveLogs(id int64) error
 	Probe(ctx context.Context) []sysctl.Fact
 	Host(ctx context.Context) (sysctl.Host, error)
+
+	RunningDevices
+}
+
+// RunningDevices is the part of Runtime that changes what a running instance has.
+type RunningDevices interface {
+	Devices(id int64) (sysctl.RunDevices, bool, error)
+	SetDevices(id int64, d sysctl.RunDevices) error
+	MountSpaces(s sysctl.State) []sysctl.MountSpace
 }
 
 // Storage is the room storage.
@@ -69,6 +78,8 @@ type Storage interface {
 	RestoreUpper(ctx context.Context, id int64) error
 	Restack(ctx context.Context, id int64) error
 	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
+	Attach(ctx context.Context, spaces []sysctl.MountSpace, m sysctl.IDMap, mount *os.File, path string) error
+	Detach(ctx context.Context, spaces []sysctl.MountSpace, m sysctl.IDMap, path string) error
 	RootTree(root *os.File, m sysctl.IDMap, later bool) (t sysctl.Tree, synced func() error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)

@@ -323,9 +323,11 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 		write = nil
 	}
 	var disks []*os.File
+	var without []string
 	for _, d := range spec.Disks {
 		f, err := m.Storage.OpenDisk(ctx, d, inst.IDMap)
 		if d.Optional && sysctl.KindOf(err) == sysctl.NotFound {
+			without = append(without, d.Device)
 			continue
 		}
 		if err != nil {
@@ -334,20 +336,29 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 		defer f.Close()
 		disks, b.Disks = append(disks, f), append(b.Disks, d.Path)
 	}
+	_, devices, err := m.expanded(ctx, inst)
+	if err != nil {
+		return err
+	}
+	b.Devices = booted(devices, without)
 	_, err = m.Runtime.Start(ctx, b, root, disks, write)
 	return err
 }
 
 // mountPoint makes what a disk is mounted on: a directory, or a file for a file. What is there stays.
 func mountPoint(t sysctl.Tree, d sysctl.Disk) error {
-	source, err := os.Stat(d.Source)
-	if err != nil {
-		return nil // the disk is missing: said, or not, when it is opened
+	dir := d.Source == "" // in memory
+	if !dir {
+		source, err := os.Stat(d.Source)
+		if err != nil {
+			return nil // the disk is missing: said, or not, when it is opened
+		}
+		dir = source.IsDir()
 	}
 	if _, err := t.Stat(d.Path); err == nil {
 		return nil
 	}
-	if source.IsDir() {
+	if dir {
 		return t.MkdirAll(d.Path, 0o755)
 	}
 	return t.WriteFile(d.Path, nil, 0o644)

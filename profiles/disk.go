@@ -1,43 +1,93 @@
 package profiles
 
-import "github.com/sysctl-os/sysctl"
+import (
+	"slices"
+	"strings"
+
+	"github.com/sysctl-os/sysctl"
+)
 
 // disk is a disk device while it is parsed: root disks have a pool, binds do not.
 type disk struct {
 	sysctl.Disk
-	pool string
+	pool   string
+	memory bool
 }
+
+// memorySource is the source of a disk in memory.
+const memorySource = "tmpfs:"
+
+func propagations() []string { return []string{"private", "slave", "rprivate", "rslave"} }
 
 // diskFields is the table of options of disk devices.
 func diskFields() []field[disk] {
 	return []field[disk]{
 		typeField[disk](typeDisk),
 		{
-			Key: Key{Name: "source", Type: "path", Example: "/srv/data",
-				Doc: "Absolute path of the directory or file on the host. Required, but for the root disk, which has none."},
+			Key: Key{Name: "source", Type: "path", Example: "/srv/data", Live: true,
+				Doc: "Absolute path of the directory or file on the host, or `tmpfs:` for an empty filesystem in memory. Required, but for the root disk, which has none."},
 			set: func(d *disk, _, v string) (err error) {
+				if d.memory = v == memorySource; d.memory {
+					return nil
+				}
 				d.Source, err = parsePath(v)
 				return err
 			},
 		}, {
-			Key: Key{Name: "path", Type: "path", Example: "/mnt/data", Required: true,
-				Doc: "Absolute path in the guest where it is seen."},
+			Key: Key{Name: "path", Type: "path", Example: "/mnt/data", Required: true, Live: true,
+				Doc: "Absolute path in the guest where it is seen. What is missing of it is made."},
 			set: func(d *disk, _, v string) (err error) {
 				d.Path, err = parsePath(v)
 				return err
 			},
 		}, {
-			Key: Key{Name: "readonly", Type: "bool", Default: "false", Example: "true", Values: bools(),
+			Key: Key{Name: "readonly", Type: "bool", Default: "false", Example: "true", Values: bools(), Live: true,
 				Doc: "The guest cannot write to it."},
 			set: func(d *disk, _, v string) (err error) {
 				d.ReadOnly, err = parseBool(v)
 				return err
 			},
 		}, {
-			Key: Key{Name: "optional", Type: "bool", Default: "false", Example: "true", Values: bools(),
-				Doc: "Start without it when the source does not exist, instead of failing."},
+			Key: Key{Name: "required", Type: "bool", Default: "true", Example: "false", Values: bools(), Live: true,
+				Doc: "Do not start when the source does not exist. With `false` the instance starts without it."},
+			set: func(d *disk, _, v string) error {
+				required, err := parseBool(v)
+				d.Optional = d.Optional || !required
+				return err
+			},
+		}, {
+			Key: Key{Name: "optional", Type: "bool", Default: "false", Example: "true", Values: bools(), Live: true,
+				Doc: "LXD's older word: `true` is `required=false`."},
+			set: func(d *disk, _, v string) error {
+				optional, err := parseBool(v)
+				d.Optional = d.Optional || optional
+				return err
+			},
+		}, {
+			Key: Key{Name: "recursive", Type: "bool", Default: "false", Example: "true", Values: bools(), Live: true,
+				Doc: "With what the host has mounted below the source."},
 			set: func(d *disk, _, v string) (err error) {
-				d.Optional, err = parseBool(v)
+				d.Recursive, err = parseBool(v)
+				return err
+			},
+		}, {
+			Key: Key{Name: "propagation", Type: "choice", Default: "private", Example: "slave", Values: propagations(), Live: true,
+				Doc: "Whether the guest sees what the host mounts below the source later (`slave`). With the letter r in front the disk is recursive too. What the guest mounts never reaches the host."},
+			set: func(d *disk, _, v string) error {
+				if !slices.Contains(propagations(), v) {
+					return bad("%q is not one of %s: what a guest mounts never reaches the host", v, strings.Join(propagations(), ", "))
+				}
+				d.Follow = strings.HasSuffix(v, "slave")
+				d.Recursive = d.Recursive || v[0] == 'r'
+				return nil
+			},
+		}, {
+			Key: Key{Name: "size", Type: "size", Example: "512MiB", Live: true,
+				Doc: "How much a filesystem in memory (`source=tmpfs:`) may hold; else half of the host's memory."},
+			set: func(d *disk, _, v string) (err error) {
+				if d.Size, err = ParseSize(v); err == nil && d.Size == 0 {
+					err = bad("%q is no room at all", v)
+				}
 				return err
 			},
 		}, {
@@ -58,7 +108,7 @@ func addDisk(spec *sysctl.Spec, name string, dev sysctl.Device, errs *sysctl.Fie
 	d := disk{Disk: sysctl.Disk{Device: name}}
 	fill(&d, diskFields(), "option of a disk", prefix, dev, errs)
 	if d.Path == "/" {
-		for _, option := range []string{"optional", "readonly", "source"} {
+		for _, option := range []string{"optional", "propagation", "readonly", "recursive", "required", "size", "source"} {
 			if dev[option] != "" {
 				errs.Add(prefix+option, "cannot be set on the root disk: unset it, or give path another directory than /")
 			}
@@ -70,6 +120,19 @@ func addDisk(spec *sysctl.Spec, name string, dev sysctl.Device, errs *sysctl.Fie
 	}
 	if dev["source"] == "" {
 		errs.Add(prefix+"source", `is missing: write what of the host is seen there, such as "/srv/data"`)
+	}
+	if d.Source != "" && d.Size > 0 {
+		errs.Add(prefix+"size", "is for a filesystem in memory (source: %s) only: it cannot be told of %s", memorySource, d.Source)
+	}
+	for _, option := range []string{"propagation", "recursive"} {
+		if d.memory && dev[option] != "" {
+			errs.Add(prefix+option, "means nothing of a filesystem in memory: unset it")
+		}
+	}
+	for _, top := range []string{"/proc", "/sys"} {
+		if d.Path == top || strings.HasPrefix(d.Path, top+"/") {
+			errs.Add(prefix+"path", "%s is the kernel's: give it another directory", top)
+		}
 	}
 	if d.pool != "" {
 		errs.Add(prefix+"pool", "is for the root disk (path: /) only: there are no storage pools")

@@ -34,7 +34,8 @@ Kinds of values:
 ## Devices
 
 A device has a name and options, one of which is its type. One option is set with the key
-` + "`devices.NAME.OPTION`" + `. Devices take effect at the next start.
+` + "`devices.NAME.OPTION`" + `.
+Of a running instance a device comes and goes at once where all its options take effect at once.
 `
 
 const documentProfile = `

@@ -176,8 +176,11 @@ func (st stack) place(ns *os.File) error {
 }
 
 // cloneMount returns a detached mount of the directory path, shifted by ns where that is not nil.
-func cloneMount(path string, ns *os.File) (int, error) {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+func cloneMount(path string, ns *os.File) (int, error) { return cloneTree(path, 0, ns) }
+
+// cloneTree does the same with what is mounted below, where that is AT_RECURSIVE.
+func cloneTree(path string, below uint, ns *os.File) (int, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|below)
 	if err == unix.ENOENT {
 		return -1, sysctl.E(sysctl.NotFound, "%s is missing: %w", path, err)
 	}
@@ -188,7 +191,7 @@ func cloneMount(path string, ns *os.File) (int, error) {
 		return fd, nil
 	}
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
-	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr)
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|below, &attr)
 	if err != nil {
 		unix.Close(fd)
 	}

@@ -177,6 +177,10 @@ static void mounts(struct request *r, const char *root, int joins) {
 	if (syscall(SYS_move_mount, r->fds[1], "", AT_FDCWD, root, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		fail("attach root: move_mount %s: %s", root, strerror(errno));
 	close(r->fds[1]);
+	/* Disks are mounted and unmounted here while the guest runs. That reaches the guest, whose mounts are slaves of these, and
+	 * there is no other way: in a user namespace it gets these mounts locked together. */
+	if (mount("", root, "", MS_SHARED, NULL) < 0)
+		fail("share root: %s", strerror(errno));
 	for (int i = 2 + joins; i < r->nfds; i++)
 		attach(r->fds[i], root, next(r));
 }

@@ -46,6 +46,9 @@ func (p Paths) Cards(id int64) string { return filepath.Join(p.Dir(id), "cards.j
 // Limits holds the limits that were changed since the start: lines of a cgroup's file and its value.
 func (p Paths) Limits(id int64) string { return filepath.Join(p.Dir(id), "limits") }
 
+// Devices holds the devices of the run, as JSON.
+func (p Paths) Devices(id int64) string { return filepath.Join(p.Dir(id), "devices.json") }
+
 // Gate is there while a start writes files into the guest: its init has to wait.
 func (p Paths) Gate(id int64) string { return filepath.Join(p.Dir(id), "gate") }
 

@@ -34,6 +34,9 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if err := rt.SetWiring(b.Instance, b.Wiring); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "note the wiring")
 	}
+	if err := rt.SetDevices(b.Instance, b.Devices); err != nil {
+		return sysctl.State{}, sysctl.Wrap(err, "note the devices")
+	}
 	if b.Compat.LegacyTables {
 		if err := loadTables(ctx); err != nil {
 			return sysctl.State{}, err

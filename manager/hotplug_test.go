@@ -1,0 +1,137 @@
+package manager_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+// sets makes the changes of KEY=VALUE and, to unset, KEY.
+func sets(words ...string) map[string]*string {
+	set := map[string]*string{}
+	for _, w := range words {
+		key, value, ok := strings.Cut(w, "=")
+		set[key] = nil
+		if ok {
+			set[key] = &value
+		}
+	}
+	return set
+}
+
+// mounted describes the mounts of a world's only instance, which must be the same in the guest and where it boots from.
+func (h house) mounted(t *testing.T) string {
+	t.Helper()
+	where := map[bool][]string{}
+	for _, at := range slices.Sorted(maps.Keys(h.w.mounts)) {
+		pid, path, _ := strings.Cut(at, ":")
+		where[pid[0] == '2'] = append(where[pid[0] == '2'], h.w.mounts[at]+" on "+path)
+	}
+	if !slices.Equal(where[true], where[false]) {
+		t.Errorf("mounted in the guest: %v, where it boots from: %v", where[false], where[true])
+	}
+	return strings.Join(where[false], ", ")
+}
+
+func dataDisk(source, path string) []string {
+	return []string{"devices.data.type=disk", "devices.data.source=" + source, "devices.data.path=" + path}
+}
+
+// Disks come and go while the instance runs, whether it was started with them or not.
+func TestDisksArePluggedLive(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Start: true,
+		Devices: map[string]sysctl.Device{"boot": {"type": "disk", "source": "/etc", "path": "/boot"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		set  []string
+		live bool
+		want string
+	}{
+		{nil, true, "/etc on /boot"},
+		{dataDisk("/srv/a", "/a"), true, "/srv/a on /a, /etc on /boot"},
+		{[]string{"devices.data.path=/b"}, true, "/srv/a on /b, /etc on /boot"},
+		{[]string{"devices.data.path=/boot", "devices.boot.path=/b"}, true, "/etc on /b, /srv/a on /boot"}, // each in the place of the other
+		{[]string{"devices.boot"}, true, "/srv/a on /boot"},
+		{[]string{"devices.data.type=none", "devices.data.source", "devices.data.path"}, true, ""},
+	} {
+		live, err := h.SetConfig(ctx, "web1", sets(c.set...))
+		if err != nil {
+			t.Fatalf("%v: %v", c.set, err)
+		}
+		if got := h.mounted(t); got != c.want {
+			t.Errorf("%v: mounted %q, want %q", c.set, got, c.want)
+		}
+		if (len(live) == len(c.set)) != c.live {
+			t.Errorf("%v: live are %v", c.set, live)
+		}
+	}
+	h.w.lost = "/srv/gone"
+	before, _ := h.db.Instance(ctx, "web1")
+	if _, err := h.SetConfig(ctx, "web1", sets(dataDisk("/srv/gone", "/gone")...)); sysctl.KindOf(err) != sysctl.NotFound {
+		t.Errorf("a source that is not there: %v", err)
+	}
+	if after, _ := h.db.Instance(ctx, "web1"); fmt.Sprint(after.Devices) != fmt.Sprint(before.Devices) {
+		t.Errorf("devices are %v, want %v", after.Devices, before.Devices)
+	}
+	live, err := h.SetConfig(ctx, "web1", sets(append(dataDisk("/srv/gone", "/gone"), "devices.data.optional=true")...))
+	if err != nil || len(live) > 0 {
+		t.Errorf("an optional source that is not there: live %v, %v", live, err)
+	}
+	h.w.lost = ""
+	if live, err = h.SetConfig(ctx, "web1", sets("devices.data.optional=true")); err != nil || len(live) != 1 || h.mounted(t) != "/srv/gone on /gone" {
+		t.Errorf("set again when it is there: live %v, %v, mounted %q", live, err, h.mounted(t))
+	}
+}
+
+// Of a stopped instance every device waits for the start.
+func TestDevicesOfStoppedWait(t *testing.T) {
+	h := newHouse(t)
+	if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1"}); err != nil {
+		t.Fatal(err)
+	}
+	live, err := h.SetConfig(t.Context(), "web1", sets(dataDisk("/srv/a", "/a")...))
+	if err != nil || len(live) > 0 || len(h.w.mounts) > 0 {
+		t.Errorf("live %v, %v, mounts %v", live, err, h.w.mounts)
+	}
+}
+
+// A change that fails anywhere leaves configuration and guest as they were; what is done again works.
+func TestHotplugFaultAtEveryStep(t *testing.T) {
+	setup := func(t *testing.T, h house, ctx context.Context) error {
+		_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Devices: map[string]sysctl.Device{
+			"gone": {"type": "disk", "source": "/usr", "path": "/gone"}, "data": {"type": "disk", "source": "/var", "path": "/a"}}})
+		return err
+	}
+	set := sets("devices.gone", "devices.data.path=/b", "devices.new.type=disk", "devices.new.source=/srv/new", "devices.new.path=/new")
+	change := func(t *testing.T, h house, ctx context.Context) error {
+		_, err := h.SetConfig(ctx, "web1", set)
+		return err
+	}
+	everyFault(t, setup, change, func(t *testing.T, h house, err error) {
+		if !errors.Is(err, errInjected) {
+			t.Fatalf("error = %v, want the injected one", err)
+		}
+		if got := h.mounted(t); got != "/var on /a, /usr on /gone" {
+			t.Errorf("mounted %q", got)
+		}
+		if inst, _ := h.db.Instance(t.Context(), "web1"); inst.Devices["new"] != nil || inst.Devices["gone"] == nil {
+			t.Errorf("devices are %v", inst.Devices)
+		}
+		if err := change(t, h, t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.mounted(t); got != "/var on /b, /srv/new on /new" {
+			t.Errorf("mounted %q after the second time", got)
+		}
+	})
+}
