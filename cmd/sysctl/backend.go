@@ -13,6 +13,7 @@ type backend interface {
 	instanceVerbs
 	imageVerbs
 	profileVerbs
+	deviceVerbs
 	fileVerbs
 	networkVerbs
 
@@ -91,6 +92,12 @@ type networkVerbs interface {
 	UpdateNetwork(ctx context.Context, n sysctl.Network, p sysctl.Progress) (later []string, err error)
 	DeleteNetwork(ctx context.Context, name string) error
 	RenameNetwork(ctx context.Context, name, to string) error
+}
+
+type deviceVerbs interface {
+	AddDevice(ctx context.Context, name, device string, d sysctl.Device) (later bool, err error)
+	OverrideDevice(ctx context.Context, name, device string, d sysctl.Device) (later bool, err error)
+	RemoveDevices(ctx context.Context, name string, devices []string) (later []string, err error)
 }
 
 type fileVerbs interface {

@@ -20,7 +20,7 @@ func (a *app) configCmd() *cobra.Command {
 and devices as devices.NAME.OPTION.`,
 		Example: "  sysctl config show web1",
 	}
-	return a.noun(cmd, a.configGetCmd(), a.configSetCmd(), a.configUnsetCmd(), a.configShowCmd())
+	return a.noun(cmd, a.configGetCmd(), a.configSetCmd(), a.configUnsetCmd(), a.configShowCmd(), a.configDeviceCmd())
 }
 
 func (a *app) configGetCmd() *cobra.Command {

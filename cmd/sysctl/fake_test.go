@@ -399,8 +399,8 @@ func (f *fake) Info(_ context.Context, name string) (manager.Detail, error) {
 	d := manager.Detail{Info: *i, Expanded: map[string]string{"boot.autostart": "true"}, AllDevs: map[string]sysctl.Device{}, Uptime: 90 * time.Second,
 		Usage: sysctl.Usage{Processes: 12, Memory: 34 << 20, CPU: 1500 * time.Millisecond, Disk: -1}}
 	maps.Copy(d.Expanded, i.Config)
-	maps.Copy(d.AllDevs, i.Devices)
 	d.AllDevs["eth0"] = sysctl.Device{"type": "nic", "network": "sysbr0"}
+	maps.Copy(d.AllDevs, i.Devices)
 	d.Measures, d.Refusals = []sysctl.Measure{}, []sysctl.Remark{}
 	if strings.HasPrefix(name, "older") {
 		d.Measures = append(d.Measures, oldMeasure())
@@ -517,6 +517,39 @@ func (f *fake) SetConfig(_ context.Context, name string, set map[string]*string)
 		}
 	}
 	return live, nil
+}
+
+func (f *fake) AddDevice(_ context.Context, name, device string, d sysctl.Device) (bool, error) {
+	i, err := f.on("config", name)
+	if err != nil {
+		return false, err
+	}
+	if i.Devices[device] != nil {
+		return false, sysctl.E(sysctl.Exists, "config %s: it has a device %q of its own already", name, device)
+	}
+	i.Devices[device] = d
+	return d["type"] == "nic", nil
+}
+
+func (f *fake) OverrideDevice(ctx context.Context, name, device string, d sysctl.Device) (bool, error) {
+	i, err := f.on("config", name)
+	if err != nil {
+		return false, err
+	}
+	d["type"] = "nic"
+	i.Devices[device] = d
+	return true, nil
+}
+
+func (f *fake) RemoveDevices(_ context.Context, name string, devices []string) ([]string, error) {
+	i, err := f.on("config", name)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range devices {
+		delete(i.Devices, d)
+	}
+	return nil, nil
 }
 
 func (f *fake) Images(context.Context) ([]sysctl.Image, error) { return f.Pictures, nil }
