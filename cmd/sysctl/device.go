@@ -50,7 +50,7 @@ func (a *app) deviceAddCmd() *cobra.Command {
 		Use:   "add NAME DEVICE TYPE [OPTION=VALUE...]",
 		Short: "give an instance a device",
 		Long:  "Gives an instance a device. A device of type none hides one of that name that a profile has.",
-		Example: `  sysctl config device add web1 data disk source=/srv/web1 path=/srv
+		Example: `  sysctl config device add web1 files disk source=/srv/web1 path=/srv
   sysctl config device add web1 scratch disk source=tmpfs: path=/scratch size=256MiB`,
 		Args:              takes(3, -1),
 		ValidArgsFunction: each(a.names(), nothing, fixed(deviceTypeNames()...), a.deviceOptions(true)),

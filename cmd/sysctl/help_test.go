@@ -74,6 +74,9 @@ func TestExamplesWork(t *testing.T) {
 					}
 				}
 				f := seededFor(cmd.Name())
+				if cmd.Parent().Name() == "device" {
+					f = seededFor("device")
+				}
 				if parent := cmd.Parent(); parent.Name() == "network" && cmd.Name() != "create" || parent.Name() == "forward" || parent.Name() == "port" {
 					f.addLab()
 				}
