@@ -53,24 +53,18 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	if err != nil {
 		return nil, err
 	}
-	if spec.Privileged != old.Privileged {
-		return nil, sysctl.FieldErrors{{Field: "security.privileged", Msg: "can be chosen only when an instance is made: its files belong to its id range"}}
-	}
-	if !slices.Equal(spec.Guest.SkipPrep, old.Guest.SkipPrep) {
-		return nil, sysctl.FieldErrors{{Field: prepKey, Msg: "can be chosen only when an instance is made: the steps have been done since"}}
-	}
-	claims, err := m.claimNICs(ctx, spec, inst)
+	claims, err := m.canBecome(ctx, inst, old, spec)
 	if err != nil {
-		return nil, err
-	}
-	if err := m.checkFree(ctx, inst.Name, claims); err != nil {
 		return nil, err
 	}
 	live, err := m.applyLive(inst, old, spec, set)
 	if err != nil {
 		return nil, err
 	}
-	steps, later, err := m.reconfigure(ctx, before, &inst, claims, deviceNames(set))
+	save := func(ctx context.Context, i sysctl.Instance) error {
+		return m.DB.SetInstanceConfig(ctx, i.ID, i.Config, i.Devices)
+	}
+	steps, later, err := m.reconfigure(ctx, before, &inst, claims, deviceNames(set), save)
 	if err == nil {
 		err = runSteps(ctx, steps, false, nil)
 	}
@@ -85,9 +79,28 @@ func (m *Manager) setConfig(ctx context.Context, inst sysctl.Instance, set map[s
 	return append(live, absent...), nil
 }
 
+// canBecome checks that an instance made with the spec old can have another one, and returns what that claims.
+func (m *Manager) canBecome(ctx context.Context, inst sysctl.Instance, old, spec sysctl.Spec) ([]db.ClaimNIC, error) {
+	if spec.Privileged != old.Privileged {
+		return nil, sysctl.FieldErrors{{Field: "security.privileged", Msg: "can be chosen only when an instance is made: its files belong to its id range"}}
+	}
+	if !slices.Equal(spec.Guest.SkipPrep, old.Guest.SkipPrep) {
+		return nil, sysctl.FieldErrors{{Field: prepKey, Msg: "can be chosen only when an instance is made: the steps have been done since"}}
+	}
+	claims, err := m.claimNICs(ctx, spec, inst)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.checkFree(ctx, inst.Name, claims); err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
 // reconfigure returns the steps that save an instance's configuration with its claims, and give it the devices that names are
 // about, as far as it runs. later tells afterwards which of those wait for the next start.
-func (m *Manager) reconfigure(ctx context.Context, before sysctl.Instance, inst *sysctl.Instance, claims []db.ClaimNIC, names []string) (steps []step, later func() []string, err error) {
+func (m *Manager) reconfigure(ctx context.Context, before sysctl.Instance, inst *sysctl.Instance, claims []db.ClaimNIC, names []string,
+	save func(ctx context.Context, i sysctl.Instance) error) (steps []step, later func() []string, err error) {
 	old, err := m.spec(ctx, before)
 	if err != nil {
 		return nil, nil, err
@@ -104,16 +117,16 @@ func (m *Manager) reconfigure(ctx context.Context, before sysctl.Instance, inst 
 	if err != nil {
 		return nil, nil, err
 	}
-	save := func(i *sysctl.Instance, claims []db.ClaimNIC) func(context.Context) error {
+	saving := func(i *sysctl.Instance, claims []db.ClaimNIC) func(context.Context) error {
 		return func(ctx context.Context) (err error) {
-			if err = m.DB.SetInstanceConfig(ctx, i.ID, i.Config, i.Devices); err == nil {
+			if err = save(ctx, *i); err == nil {
 				i.NICs, err = m.DB.ReplaceNICs(ctx, i.ID, claims, m.Net.MAC)
 			}
 			return err
 		}
 	}
 	plugs, later, err := m.replug(inst, have, want, names)
-	return append([]step{{name: "save configuration", do: save(inst, claims), undo: save(&before, oldClaims)}}, plugs...), later, err
+	return append([]step{{name: "save configuration", do: saving(inst, claims), undo: saving(&before, oldClaims)}}, plugs...), later, err
 }
 
 // overriding adds the way out to the error of who sets an option of a device that only a profile has: an own device

@@ -18,9 +18,6 @@ type hotplug struct {
 	unplug func(m *Manager, ctx context.Context, r running, s sysctl.Spec) error
 	// change makes another of a device that is there, where it can without taking it away; nil: it never can.
 	change func(m *Manager, ctx context.Context, r running, from, to sysctl.Spec) (done bool, err error)
-	// reboot is called before the guest's init begins, of a start and whenever the guest reboots, with what the runtime has given
-	// the guest and what it is to have; of none the spec is empty. nil: the runtime gives it all.
-	reboot func(m *Manager, ctx context.Context, r running, booted, now sysctl.Spec) error
 }
 
 // hotplugs are the types of devices that can be plugged in and out while an instance runs.
@@ -251,46 +248,6 @@ func booted(devices map[string]sysctl.Device, without []string) sysctl.RunDevice
 		}
 	}
 	return run
-}
-
-// Replug gives a guest whose init is about to run what the runtime cannot give it by itself. A hook of the runtime calls it, and
-// holds no lock: it may be called under a verb that waits for the guest.
-func (m *Manager) Replug(ctx context.Context, id int64, init sysctl.Process) error {
-	run, _, err := m.Runtime.Devices(id)
-	if err != nil {
-		return err
-	}
-	inst, err := m.DB.InstanceByID(ctx, id)
-	if err != nil {
-		return err
-	}
-	state := m.Runtime.State(id)
-	state.Init = init
-	var bad []error
-	for _, name := range sortedKeys(run) {
-		d := run[name]
-		for _, kind := range slices.Compact([]string{d.Booted["type"], d.Now["type"]}) {
-			p := hotplugs()[kind]
-			if p.reboot == nil {
-				continue
-			}
-			one := func(d sysctl.Device) (s sysctl.Spec, err error) {
-				if d["type"] != kind {
-					return s, nil
-				}
-				return specOf(name, d)
-			}
-			was, err := one(d.Booted)
-			now, err2 := one(d.Now)
-			if err = errors.Join(err, err2); err == nil {
-				err = p.reboot(m, ctx, running{&inst, state}, was, now)
-			}
-			if err != nil {
-				bad = append(bad, sysctl.Wrap(err, "devices.%s", name))
-			}
-		}
-	}
-	return errors.Join(bad...)
 }
 
 // deviceNames are the names of the devices that keys of a configuration are about.

@@ -135,3 +135,83 @@ func TestHotplugFaultAtEveryStep(t *testing.T) {
 		}
 	})
 }
+
+// What a profile brings comes to its running instances at once, and goes with it.
+func TestProfilesDevicesArePluggedLive(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	disk := func(path string) map[string]sysctl.Device {
+		return map[string]sysctl.Device{"data": {"type": "disk", "source": "/usr", "path": path}}
+	}
+	if err := h.CreateProfile(ctx, sysctl.Profile{Name: "shared", Devices: disk("/a")}); err != nil {
+		t.Fatal(err)
+	}
+	h.launch(t, "web1")
+	for _, c := range []struct {
+		what string
+		do   func() ([]string, error)
+		want string
+		has  string
+	}{
+		{"add", func() ([]string, error) { return h.AddProfile(ctx, "web1", "shared") }, "/usr on /a", "default shared"},
+		{"edit", func() ([]string, error) {
+			return nil, h.UpdateProfile(ctx, sysctl.Profile{Name: "shared", Devices: disk("/b")}, nil)
+		}, "/usr on /b", "default shared"},
+		{"assign", func() ([]string, error) { return h.AssignProfiles(ctx, "web1", []string{"shared", "default"}) }, "/usr on /b", "shared default"},
+		{"remove", func() ([]string, error) { return h.RemoveProfile(ctx, "web1", "shared") }, "", "default"},
+	} {
+		later, err := c.do()
+		inst, _ := h.db.Instance(ctx, "web1")
+		if err != nil || len(later) > 0 || h.mounted(t) != c.want || strings.Join(inst.Profiles, " ") != c.has {
+			t.Errorf("%s: later %v, %v, mounted %q, profiles %v", c.what, later, err, h.mounted(t), inst.Profiles)
+		}
+	}
+	kind(t, second(h.AddProfile(ctx, "web1", "absent")), sysctl.NotFound)
+	kind(t, second(h.RemoveProfile(ctx, "web1", "shared")), sysctl.NotFound)
+	kind(t, second(h.AddProfile(ctx, "web1", "default")), sysctl.Exists)
+	kind(t, second(h.AssignProfiles(ctx, "web1", []string{"default", "default"})), sysctl.Invalid)
+
+	// One that cannot be plugged now waits, and is told of.
+	if _, err := h.AddProfile(ctx, "web1", "shared"); err != nil {
+		t.Fatal(err)
+	}
+	h.w.lost = "/srv/gone"
+	var told []string
+	gone := map[string]sysctl.Device{"data": {"type": "disk", "source": "/srv/gone", "path": "/b"}}
+	err := h.UpdateProfile(ctx, sysctl.Profile{Name: "shared", Devices: gone}, func(line string) { told = append(told, line) })
+	if err != nil || len(told) != 1 || !strings.Contains(told[0], "web1: its devices are as they were until its next start") {
+		t.Errorf("a source that is not there: %v, told %q", err, told)
+	}
+	if got := h.mounted(t); got != "/usr on /b" {
+		t.Errorf("mounted %q", got)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// Another list of profiles that fails anywhere leaves the instance as it was.
+func TestAssignProfilesFaultAtEveryStep(t *testing.T) {
+	setup := func(t *testing.T, h house, ctx context.Context) error {
+		for name, source := range map[string]string{"one": "/usr", "two": "/var"} {
+			if err := h.CreateProfile(ctx, sysctl.Profile{Name: name, Devices: map[string]sysctl.Device{"data": {"type": "disk", "source": source, "path": "/a"}}}); err != nil {
+				return err
+			}
+		}
+		_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web1", Start: true, Profiles: []string{"default", "one"}})
+		return err
+	}
+	assign := func(t *testing.T, h house, ctx context.Context) error {
+		return second(h.AssignProfiles(ctx, "web1", []string{"default", "two"}))
+	}
+	everyFault(t, setup, assign, func(t *testing.T, h house, err error) {
+		if !errors.Is(err, errInjected) {
+			t.Fatalf("error = %v, want the injected one", err)
+		}
+		if inst, _ := h.db.Instance(t.Context(), "web1"); h.mounted(t) != "/usr on /a" || inst.Profiles[1] != "one" {
+			t.Errorf("mounted %q, profiles %v", h.mounted(t), inst.Profiles)
+		}
+		if err := assign(t, h, t.Context()); err != nil || h.mounted(t) != "/var on /a" {
+			t.Errorf("the second time: %v, mounted %q", err, h.mounted(t))
+		}
+	})
+}

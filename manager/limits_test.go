@@ -24,7 +24,7 @@ func TestProfileLimitsAreLive(t *testing.T) {
 		}
 	}
 	small.Config = map[string]string{"limits.processes": "50", "limits.memory": "1MiB", "limits.cpu.allowance": "30%"}
-	kind(t, h.UpdateProfile(ctx, small), "")
+	kind(t, h.UpdateProfile(ctx, small, nil), "")
 	one, two := h.w.running[1].boot, h.w.running[2].boot
 	if one.Processes != 50 || one.Memory != 1<<20 || one.CPU.Share != 30 || two.Processes != 7 || two.Memory != 1<<20 {
 		t.Errorf("limits %+v and %+v", one.Limits, two.Limits)
@@ -32,7 +32,7 @@ func TestProfileLimitsAreLive(t *testing.T) {
 
 	small.Config = map[string]string{"limits.processes": "20"}
 	h.w.calls, h.w.failAt = nil, 2 // the second instance cannot have it
-	err := h.UpdateProfile(ctx, small)
+	err := h.UpdateProfile(ctx, small, nil)
 	if h.w.failAt = 0; err == nil || !strings.Contains(err.Error(), "instance web2") {
 		t.Errorf("error %v, want one that names web2", err)
 	}
@@ -56,7 +56,7 @@ func TestLimitThatNobodyEnforces(t *testing.T) {
 	if b := h.w.running[1].boot; b.Processes != 0 || b.DiskShare != 0 {
 		t.Errorf("something was changed: %+v", b.Limits)
 	}
-	kind(t, h.UpdateProfile(ctx, sysctl.Profile{Name: "default", Config: map[string]string{"limits.disk.priority": "8"}}), "")
+	kind(t, h.UpdateProfile(ctx, sysctl.Profile{Name: "default", Config: map[string]string{"limits.disk.priority": "8"}}, nil), "")
 	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.processes": &processes})
 	kind(t, err, "")
 	if b := h.w.running[1].boot; b.Processes != 9 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/profiles"
@@ -45,13 +46,14 @@ func (m *Manager) checkProfile(p sysctl.Profile) error {
 }
 
 // UpdateProfile replaces a profile's content. A change that would break an instance that uses it is
-// refused with the list. Running instances have its limits at once, and the rest at their next start; where one of them
-// cannot have a limit now, nothing is changed.
-func (m *Manager) UpdateProfile(ctx context.Context, p sysctl.Profile) error {
-	return sysctl.Wrap(m.updateProfile(ctx, p), "profile %s", p.Name)
+// refused with the list. Running instances have its limits and devices at once, as far as that can be, and the rest at their
+// next start; where one of them cannot have a limit now, nothing is changed. note, which may be nil, is told which devices of
+// an instance wait for its next start, and why where they could not be plugged.
+func (m *Manager) UpdateProfile(ctx context.Context, p sysctl.Profile, note func(line string)) error {
+	return sysctl.Wrap(m.updateProfile(ctx, p, note), "profile %s", p.Name)
 }
 
-func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile) error {
+func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile, note func(line string)) error {
 	if err := m.checkProfile(p); err != nil {
 		return err
 	}
@@ -80,6 +82,10 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
+	old, err := m.DB.Profile(ctx, p.Name)
+	if err != nil {
+		return err
+	}
 	takeBack, err := m.relimitUsers(ctx, p, users)
 	if err == nil {
 		if err = m.DB.UpdateProfile(ctx, p); err == nil {
@@ -93,8 +99,8 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile) error {
 		return err
 	}
 	for _, name := range users {
-		if err := m.reclaim(ctx, name); err != nil {
-			return sysctl.Wrap(err, "addresses of %s", name)
+		if err := m.takeUp(ctx, name, old, note); err != nil {
+			return sysctl.Wrap(err, "instance %s", name)
 		}
 	}
 	return nil
@@ -166,14 +172,22 @@ func (m *Manager) relimitUser(ctx context.Context, p sysctl.Profile, name string
 	return func() error { return m.relimit(inst, spec, old) }, m.relimit(inst, old, spec)
 }
 
-// reclaim makes an instance's claimed addresses those that its configuration asks for now.
-func (m *Manager) reclaim(ctx context.Context, name string) error {
+// takeUp makes an instance what its configuration asks for since a profile of its is no longer old: its claimed addresses and,
+// while it runs, its devices. The profile is stored: what cannot be plugged now is so at the next start, which note is told.
+func (m *Manager) takeUp(ctx context.Context, name string, old sysctl.Profile, note func(line string)) error {
 	inst, unlock, err := m.lockInstance(ctx, name, nil)
 	defer unlock()
+	if sysctl.KindOf(err) == sysctl.NotFound {
+		return nil // deleted meanwhile
+	}
 	if err != nil {
 		return err
 	}
-	spec, err := m.spec(ctx, inst)
+	config, devices, err := m.expanded(ctx, inst)
+	if err != nil {
+		return err
+	}
+	spec, err := profiles.Resolve(config, devices)
 	if err != nil {
 		return err
 	}
@@ -181,8 +195,38 @@ func (m *Manager) reclaim(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC)
-	return err
+	if inst.NICs, err = m.DB.ReplaceNICs(ctx, inst.ID, claims, m.Net.MAC); err != nil {
+		return sysctl.Wrap(err, "addresses")
+	}
+	if m.Runtime.State(inst.ID).Init.PID == 0 {
+		return nil
+	}
+	_, had, err := m.expandedWith(ctx, inst, old)
+	if err != nil {
+		return err
+	}
+	steps, later, err := m.replug(&inst, had, devices, changedNames(had, devices))
+	if err == nil {
+		err = runSteps(ctx, steps, false, nil)
+	}
+	if note == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		note(name + ": its devices are as they were until its next start: " + err.Error())
+	} else if names := later(); len(names) > 0 {
+		note(name + ": at its next start: devices." + strings.Join(names, ", devices."))
+	}
+	return nil
+}
+
+// changedNames are the devices that differ.
+func changedNames(have, want map[string]sysctl.Device) []string {
+	var names []string
+	for _, c := range deviceChanges(have, want) {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 // DeleteProfile removes a profile that no instance uses.

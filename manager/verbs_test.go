@@ -343,7 +343,7 @@ func TestProfiles(t *testing.T) {
 		t.Errorf("memory = %d", m)
 	}
 	kind(t, h.DeleteProfile(ctx, "small"), sysctl.Conflict)
-	kind(t, h.UpdateProfile(ctx, sysctl.Profile{Name: "small", Config: map[string]string{"security.privileged": "true"}}), sysctl.Invalid)
+	kind(t, h.UpdateProfile(ctx, sysctl.Profile{Name: "small", Config: map[string]string{"security.privileged": "true"}}, nil), sysctl.Invalid)
 	_, users, err := h.Profile(ctx, "small")
 	if err != nil || !reflect.DeepEqual(users, []string{"web1"}) {
 		t.Errorf("users = %v, %v", users, err)

@@ -94,7 +94,7 @@ func TestCheckGuest(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Config["compat.cgroup-named"] = "off"
-	if err := h.UpdateProfile(ctx, p); err != nil {
+	if err := h.UpdateProfile(ctx, p, nil); err != nil {
 		t.Fatal(err)
 	}
 	check("debian12", "image", "image", "?cgroup-named")

@@ -80,7 +80,10 @@ type profileVerbs interface {
 	Profiles(ctx context.Context) ([]sysctl.Profile, error)
 	Profile(ctx context.Context, name string) (p sysctl.Profile, usedBy []string, err error)
 	CreateProfile(ctx context.Context, p sysctl.Profile) error
-	UpdateProfile(ctx context.Context, p sysctl.Profile) error
+	UpdateProfile(ctx context.Context, p sysctl.Profile, note func(line string)) error
+	AssignProfiles(ctx context.Context, name string, names []string) (later []string, err error)
+	AddProfile(ctx context.Context, name, profile string) (later []string, err error)
+	RemoveProfile(ctx context.Context, name, profile string) (later []string, err error)
 	DeleteProfile(ctx context.Context, name string) error
 }
 

@@ -682,9 +682,33 @@ func (f *fake) CreateProfile(_ context.Context, p sysctl.Profile) error {
 	return nil
 }
 
-func (f *fake) UpdateProfile(_ context.Context, p sysctl.Profile) error {
+func (f *fake) UpdateProfile(_ context.Context, p sysctl.Profile, _ func(string)) error {
 	f.Pieces[p.Name] = p
 	return nil
+}
+
+func (f *fake) AssignProfiles(_ context.Context, name string, names []string) ([]string, error) {
+	i, err := f.on("profiles of", name)
+	if err == nil {
+		i.Profiles = names
+	}
+	return nil, err
+}
+
+func (f *fake) AddProfile(_ context.Context, name, profile string) ([]string, error) {
+	i, err := f.on("profiles of", name)
+	if err == nil {
+		i.Profiles = append(i.Profiles, profile)
+	}
+	return []string{"eth0"}, err
+}
+
+func (f *fake) RemoveProfile(_ context.Context, name, profile string) ([]string, error) {
+	i, err := f.on("profiles of", name)
+	if err == nil {
+		i.Profiles = slices.DeleteFunc(i.Profiles, func(p string) bool { return p == profile })
+	}
+	return nil, err
 }
 
 func (f *fake) DeleteProfile(_ context.Context, name string) error {

@@ -74,7 +74,7 @@ func TestExamplesWork(t *testing.T) {
 					}
 				}
 				f := seededFor(cmd.Name())
-				if cmd.Parent().Name() == "device" {
+				if noun := cmd.Parent().Name(); noun == "device" || noun == "profile" && cmd.Name() == "remove" {
 					f = seededFor("device")
 				}
 				if parent := cmd.Parent(); parent.Name() == "network" && cmd.Name() != "create" || parent.Name() == "forward" || parent.Name() == "port" {

@@ -26,7 +26,7 @@ configuration goes over that of its profiles. The profile "default" is used wher
 		Example: "  sysctl profile list",
 	}
 	return a.noun(cmd, a.profileListCmd(), a.profileShowCmd(), a.profileCreateCmd(), a.profileEditCmd(),
-		a.profileCopyCmd(), a.profileDeleteCmd())
+		a.profileCopyCmd(), a.profileDeleteCmd(), a.profileAssignCmd(), a.profileAddCmd(), a.profileRemoveCmd())
 }
 
 func (a *app) profileListCmd() *cobra.Command {
@@ -64,16 +64,28 @@ func (a *app) profileShowCmd() *cobra.Command {
 		Use:               "show PROFILE",
 		Short:             "show a profile and who uses it",
 		Long:              "Shows a profile's config keys and devices, and the instances that use it.",
-		Example:           "  sysctl profile show default\n  sysctl profile show default --format yaml",
+		Example:           "  sysctl profile show default --format yaml\n  sysctl profile show default --used-by",
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.profileNames()),
 	}
+	var usedBy bool
+	cmd.Flags().BoolVar(&usedBy, "used-by", false, "print only the names of the instances that use it")
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.with(cmd, func(ctx context.Context, b backend) error {
 			p, used, err := b.Profile(ctx, args[0])
 			if err != nil {
 				return err
+			}
+			if usedBy {
+				v := view{columns: []string{"NAME"}, value: orEmpty(used)}
+				for _, name := range used {
+					v.rows = append(v.rows, []string{name})
+				}
+				if *out == "table" {
+					return a.printLines(used...)
+				}
+				return a.print(*out, v)
 			}
 			return a.print(*out, view{
 				rows: slices.Concat(pairs("name", p.Name, "description", p.Description, "used by", strings.Join(used, ", ")),
@@ -178,7 +190,10 @@ func (a *app) profileEditCmd() *cobra.Command {
 		Use:   "edit PROFILE",
 		Short: "change a profile in an editor",
 		Long: `Opens a profile's YAML in $VISUAL, $EDITOR or vi and stores what was written. A mistake is shown and can be corrected;
-nothing is stored before all is right. Where standard input is not a terminal, the YAML is read from it.`,
+nothing is stored before all is right. Where standard input is not a terminal, the YAML is read from it.
+
+A change that an instance which uses the profile could not have is refused, with the list. Running instances have their
+limits and devices at once, as far as that can be, and it is said which devices wait for their next start.`,
 		Example:           "  sysctl profile edit default\n  sysctl profile edit shared < shared.yaml",
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.profileNames()),
@@ -191,7 +206,7 @@ nothing is stored before all is right. Where standard input is not a terminal, t
 				if err != nil {
 					return sysctl.Wrap(err, "profile edit %s", args[0])
 				}
-				return b.UpdateProfile(ctx, p)
+				return b.UpdateProfile(ctx, p, a.tellNote())
 			})
 		},
 	}
@@ -211,7 +226,7 @@ func (a *app) editProfile(ctx context.Context, b backend, name string) error {
 	return a.editUntilRight(ctx, "profile edit "+name, before, func(text []byte) error {
 		changed, err := readProfile(bytes.NewReader(text), "profile "+name, name)
 		if err == nil {
-			err = b.UpdateProfile(ctx, changed)
+			err = b.UpdateProfile(ctx, changed, a.tellNote())
 		}
 		return err
 	})
