@@ -13,7 +13,7 @@ bashcomp := $(sharedir)/bash-completion/completions/sysctl
 zshcomp  := $(sharedir)/zsh/site-functions/_sysctl
 fishcomp := $(sharedir)/fish/vendor_completions.d/sysctl.fish
 mandir   := $(sharedir)/man/man1
-units    := sysctl-autostart.service sysctl-autorestart.service sysctl-autorestart.timer sysctl-snapshots.service sysctl-snapshots.timer
+units    := sysctl-autostart.service sysctl-autorestart.service sysctl-autorestart.timer sysctl-network.service sysctl-snapshots.service sysctl-snapshots.timer
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart build test test-host install uninstall bench clean
@@ -57,6 +57,7 @@ install: build ## into PREFIX=/usr/local, below DESTDIR=
 	@for u in $(units); do sed 's|@BINDIR@|$(bindir)|g' internal/make/$$u.in >$(DESTDIR)$(unitdir)/$$u || exit; done
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 	@echo "installed $(VERSION) in $(DESTDIR)$(PREFIX)"
+	@echo "to keep networks' rules when a firewall is reloaded: systemctl enable --now sysctl-network"
 	@echo "to start instances when the host boots, and stop them in order before: systemctl enable --now sysctl-autostart"
 	@echo "to keep schedules of snapshots (snapshots.schedule=@daily): systemctl enable --now sysctl-snapshots.timer"
 

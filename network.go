@@ -34,7 +34,7 @@ type NetworkFamily struct {
 	NoFirewall bool           // write no rules that let traffic through
 	NoRouting  bool           // route nothing in or out
 	NoDHCP     bool           // give out no addresses
-	NoRouter   bool           // IPv6: advertise no router
+	Router     bool           // IPv6: advertise the bridge as a router
 	Stateful   bool           // IPv6: give out addresses by DHCP, beside those that guests make up
 	Expiry     string         // how long an address is lent, such as 1h
 	Ranges     []AddrRange    // that are lent; none: a part of the subnet
@@ -83,6 +83,15 @@ type NetworkDNS struct {
 	Search  []string     // given to guests; none: the network's domain
 	Host    bool         // this host asks it for the network's domain
 	Raw     string       // further lines of dnsmasq's configuration
+}
+
+// NetworkHost is an instance's interface on a network.
+type NetworkHost struct {
+	Instance int64
+	Name     string // of the instance
+	MAC      string
+	IPv4     netip.Addr
+	IPv6     netip.Addr
 }
 
 // Forward leads what arrives at an address of the host to instances.

@@ -222,7 +222,7 @@ func loadNetwork(ctx context.Context, q querier, name string) (sysctl.Network, e
 	return list[0], nil
 }
 
-// loadNetworks reads networks with their keys and what the transactions here need of these: the two subnets.
+// loadNetworks reads networks with their keys, their forwards and what the transactions here need of these: the two subnets.
 func loadNetworks(ctx context.Context, q querier, where string, args ...any) ([]sysctl.Network, error) {
 	list := []sysctl.Network{}
 	byName := map[string]int{}
@@ -245,6 +245,9 @@ func loadNetworks(ctx context.Context, q querier, where string, args ...any) ([]
 		list[byName[name]].Config[key] = value
 		return nil
 	})
+	if err == nil {
+		err = loadForwards(ctx, q, where, args, func(network string) *[]sysctl.Forward { return &list[byName[network]].Forwards })
+	}
 	for i, n := range list {
 		list[i].IPv4, list[i].IPv6 = subnet(n.Config["ipv4.address"]), subnet(n.Config["ipv6.address"])
 	}

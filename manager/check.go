@@ -11,5 +11,6 @@ import (
 func (m *Manager) Check(ctx context.Context) ([]sysctl.Fact, error) {
 	facts := m.Runtime.Probe(ctx)
 	facts = append(facts, m.Storage.Probe(ctx)...)
-	return append(facts, m.Net.Probe(ctx)...), ctx.Err()
+	facts = append(facts, m.Net.Probe(ctx)...)
+	return append(facts, m.networkFacts(ctx)...), ctx.Err()
 }

@@ -280,7 +280,7 @@ func (mk *making) steps() []step {
 		}})
 	}
 	if mk.o.Start {
-		steps = append(steps, m.startSteps(mk.host, &mk.inst, &mk.spec, mk.o.Progress)...)
+		steps = append(steps, m.startSteps(mk.host, &mk.inst, &mk.spec, mk.o.Progress, mk.o.Note)...)
 	} else {
 		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
 			t, err := m.Storage.OpenTree(ctx, mk.inst.ID, mk.inst.Stack())

@@ -54,6 +54,9 @@ func (m *Manager) destroy(ctx context.Context, inst sysctl.Instance) error {
 	if err := m.Storage.DeleteUpper(ctx, inst.ID); err != nil {
 		return err
 	}
+	if err := m.left(ctx, inst, true); err != nil {
+		return err
+	}
 	if err := m.DB.DeleteInstance(ctx, inst.ID); err != nil {
 		return err
 	}
@@ -96,5 +99,9 @@ func (m *Manager) rename(ctx context.Context, name, to string) error {
 	if err := m.clearHalfMade(ctx, to); err != nil {
 		return err
 	}
-	return m.DB.RenameInstance(ctx, inst.ID, to)
+	if err := m.DB.RenameInstance(ctx, inst.ID, to); err != nil {
+		return err
+	}
+	inst.Name = to
+	return m.left(ctx, inst, false)
 }

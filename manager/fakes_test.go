@@ -46,6 +46,9 @@ type world struct {
 	links         map[string]bool
 	logs          map[int64]bool
 	bridges       map[string]bool
+	names         map[string]map[int64][]sysctl.NetworkHost // of networks with a DNS server, by instance
+	noNames       error                                     // why no DNS server can be started
+	dns           bool                                      // there is a DNS server to be started
 	number        int
 	network       sysctl.GuestNetwork // the newest that was rendered
 	booted        sysctl.Boot         // the newest
@@ -117,7 +120,7 @@ var errInjected = errors.New("injected fault")
 
 func newWorld() *world {
 	debian := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
-	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{},
+	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{}, names: map[string]map[int64][]sysctl.NetworkHost{},
 		patchedUppers: map[int64]bool{}, tops: map[int64]string{},
 		mounts: map[string]string{}, wrote: map[int64][]string{}, next: map[int64]bool{}, sealed: map[string][]string{}}
 }
@@ -718,6 +721,47 @@ func (f fakeNet) IsUp(_ context.Context, n sysctl.Network) (bool, error) {
 func (f fakeNet) Shed(_ context.Context, old, n sysctl.Network) error {
 	return f.hit("shed", func() error { return nil })
 }
+func (f fakeNet) Serve(_ context.Context, n sysctl.Network, hosts func() ([]sysctl.NetworkHost, error)) error {
+	list, err := hosts()
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dns && f.noNames == nil && f.names[n.Name] == nil {
+		f.names[n.Name] = map[int64][]sysctl.NetworkHost{}
+		for _, h := range list {
+			f.names[n.Name][h.Instance] = append(f.names[n.Name][h.Instance], h)
+		}
+	}
+	return f.noNames
+}
+func (f fakeNet) Announce(_ context.Context, n sysctl.Network, id int64, hosts []sysctl.NetworkHost) error {
+	announce := func() error {
+		if f.names[n.Name] != nil {
+			f.names[n.Name][id] = hosts
+		}
+		return nil
+	}
+	if len(hosts) == 0 {
+		return f.hit("forget the names", announce)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return announce()
+}
+func (f fakeNet) StopServing(_ context.Context, n sysctl.Network) error {
+	return f.hit("stop serving", func() error { delete(f.names, n.Name); return nil })
+}
+func (f fakeNet) Serves(n sysctl.Network) bool { return f.Served(n) && n.DNS.Mode != "none" }
+func (f fakeNet) Served(n sysctl.Network) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.names[n.Name] != nil
+}
+func (f fakeNet) Alive(n sysctl.Network) bool                   { return f.Served(n) }
+func (f fakeNet) ServerAddress(n sysctl.Network) netip.Addr     { return n.IPv4.Addr() }
+func (f fakeNet) Leases(sysctl.Network) ([]sysctl.Lease, error) { return nil, nil }
 func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,5 +175,87 @@ func TestSubnetChangeRenumbers(t *testing.T) {
 	}
 	if got := h.address(t, "a"); !strings.HasPrefix(got, "invalid IP fd05::") {
 		t.Errorf("a has %s", got)
+	}
+}
+
+func TestNamesFollowInstances(t *testing.T) {
+	h, ctx := newHouse(t), t.Context()
+	h.w.dns = true
+	names := func() string {
+		var list []string
+		for _, hosts := range h.w.names["lab"] {
+			for _, host := range hosts {
+				list = append(list, host.Name+"="+host.IPv4.String())
+			}
+		}
+		slices.Sort(list)
+		return strings.Join(list, " ")
+	}
+	want := func(when, want string) {
+		t.Helper()
+		if got := names(); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	if err := h.CreateNetwork(ctx, lab("ipv4.address", "10.5.0.1/24", "ipv6.address", "none"), nil); err != nil {
+		t.Fatal(err)
+	}
+	want("before anybody starts", "")
+	h.on(t, "a", "lab", false)
+	h.on(t, "B", "lab", true)
+	want("the first start", "a=10.5.0.2 b=10.5.0.3")
+	if g := h.w.network; len(g.DNS) != 1 || g.DNS[0].String() != "10.5.0.1" || g.Search[0] != "sysctl" {
+		t.Errorf("the guest is told of %v %v", g.DNS, g.Search)
+	}
+	h.on(t, "c", "lab", true)
+	if err := h.Rename(ctx, "a", "z"); err != nil {
+		t.Fatal(err)
+	}
+	want("one started, one renamed", "b=10.5.0.3 c=10.5.0.4 z=10.5.0.2")
+	if err := h.Delete(ctx, "c", manager.DeleteOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	want("one deleted", "b=10.5.0.3 z=10.5.0.2")
+	leases, err := h.NetworkLeases(ctx, "lab")
+	if err != nil || len(leases) != 3 || leases[0].Type != "gateway" || leases[1].Instance != "B" {
+		t.Errorf("leases: %+v, %v", leases, err)
+	}
+	if err := h.Stop(ctx, "B", manager.StopOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	address := "10.7.0.1/24"
+	if _, err := h.SetNetwork(ctx, "lab", map[string]*string{"ipv4.address": &address}, nil); err != nil {
+		t.Fatal(err)
+	}
+	want("renumbered", "b=10.7.0.3 z=10.7.0.2")
+	restored, err := h.RestoreNetworks(ctx)
+	if err != nil || strings.Join(restored, " ") != "lab" {
+		t.Errorf("restored %v, %v", restored, err)
+	}
+	for _, name := range []string{"B", "z"} {
+		if err := h.Delete(ctx, name, manager.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.DeleteNetwork(ctx, "lab"); err != nil || h.w.names["lab"] != nil {
+		t.Errorf("deleted: %v, %v", err, h.w.names)
+	}
+}
+
+// Without a DNS server an instance starts all the same, is told the host's, and the user is told.
+func TestStartWithoutNames(t *testing.T) {
+	h, ctx := newHouse(t), t.Context()
+	h.on(t, "a", "sysbr0", false)
+	h.w.dns = true
+	h.w.noNames = sysctl.E(sysctl.Conflict, "address in use").WithHint("ss -lntu")
+	var notes []string
+	if err := h.Start(ctx, "a", manager.StartOptions{Note: func(s string) { notes = append(notes, s) }}); err != nil {
+		t.Fatal(err)
+	}
+	if len(notes) == 0 || notes[len(notes)-1] != "no names and no DHCP: address in use (ss -lntu)" && notes[0] != "no names and no DHCP: address in use (ss -lntu)" {
+		t.Errorf("notes: %q", notes)
+	}
+	if len(h.w.network.DNS) != 0 { // the fake host's: none
+		t.Errorf("the guest is told of %v", h.w.network.DNS)
 	}
 }

@@ -156,6 +156,15 @@ func (m *Manager) changeNetwork(ctx context.Context, name string, p sysctl.Progr
 	if err := runSteps(ctx, steps, false, p); err != nil {
 		return nil, err
 	}
+	if up && plan != nil && m.Net.Served(n) { // it has answered with the old addresses until now
+		for _, inst := range held {
+			if now, err := m.DB.Instance(ctx, inst.Name); err == nil {
+				if err := m.Net.Announce(ctx, n, now.ID, hostsOf(now, n.Name)); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
 	return laterKeys(old, n), nil
 }
 
@@ -164,7 +173,10 @@ func (m *Manager) reshape(ctx context.Context, from, to sysctl.Network) error {
 	if err := m.Net.Shed(ctx, from, to); err != nil {
 		return err
 	}
-	return m.Net.EnsureBridge(ctx, to)
+	if err := m.Net.EnsureBridge(ctx, to); err != nil || !m.Net.Served(from) {
+		return err
+	}
+	return m.serve(ctx, to)
 }
 
 func sameNetwork(a, b sysctl.Network) bool {
@@ -314,5 +326,8 @@ func (m *Manager) removeNetwork(ctx context.Context, n sysctl.Network, change fu
 
 // takeDown removes everything of a network from the kernel.
 func (m *Manager) takeDown(ctx context.Context, n sysctl.Network) error {
+	if err := m.Net.StopServing(ctx, n); err != nil {
+		return err
+	}
 	return m.Net.RemoveBridge(ctx, n)
 }

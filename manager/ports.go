@@ -131,6 +131,14 @@ type Net interface {
 	EnsureBridge(ctx context.Context, n sysctl.Network) error
 	IsUp(ctx context.Context, n sysctl.Network) (bool, error)
 	Shed(ctx context.Context, old, n sysctl.Network) error
+	Serve(ctx context.Context, n sysctl.Network, hosts func() ([]sysctl.NetworkHost, error)) error
+	Announce(ctx context.Context, n sysctl.Network, instance int64, hosts []sysctl.NetworkHost) error
+	StopServing(ctx context.Context, n sysctl.Network) error
+	Serves(n sysctl.Network) bool
+	Served(n sysctl.Network) bool
+	Alive(n sysctl.Network) bool
+	ServerAddress(n sysctl.Network) netip.Addr
+	Leases(n sysctl.Network) ([]sysctl.Lease, error)
 	Parent(ctx context.Context, name string) (sysctl.Parent, error)
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
 	FreeLink(ctx context.Context, name string) error

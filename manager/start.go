@@ -53,7 +53,7 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 	if err != nil {
 		return err
 	}
-	return runSteps(ctx, m.startSteps(host, &inst, &spec, o.Progress), false, o.Progress)
+	return runSteps(ctx, m.startSteps(host, &inst, &spec, o.Progress, o.Note), false, o.Progress)
 }
 
 // spec merges an instance's configuration with its profiles'.
@@ -82,7 +82,7 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 // The instance and spec are read when the steps run, as an earlier step may have filled them in.
 //
 // The root is mounted once: an overlay that goes away writes its whole disk's data first, everybody's.
-func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec, p sysctl.Progress) []step {
+func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec, p sysctl.Progress, note func(string)) []step {
 	var root *os.File
 	var write, synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
 	look := func(ctx context.Context) (t sysctl.Tree, err error) {
@@ -90,7 +90,7 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 		write, err = m.guestFiles(ctx, t, inst, *spec)
 		return t, err
 	}
-	steps := []step{{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst) }}}
+	steps := []step{{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst, note) }}}
 	if mayPatch(host, *inst, *spec) {
 		steps = append(steps, step{name: "change programs", do: func(ctx context.Context) error { return m.patch(ctx, host, inst, *spec, p) }})
 	}
@@ -136,26 +136,6 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 				return synced()
 			},
 			undo: func(ctx context.Context) error { return m.Runtime.Clear(ctx, inst.ID) }})
-}
-
-// bringUp makes sure that every managed network of the instance is up. A network stays up when an
-// instance stops: others may use it.
-func (m *Manager) bringUp(ctx context.Context, inst sysctl.Instance) error {
-	done := map[string]bool{}
-	for _, n := range inst.NICs {
-		if n.Network == "" || done[n.Network] {
-			continue
-		}
-		done[n.Network] = true
-		network, err := m.network(ctx, n.Network)
-		if err != nil {
-			return err
-		}
-		if err := m.Net.EnsureBridge(ctx, network); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // guestFiles looks at the guest and makes the mount points of its disks. inst is told where the guest is not what it was: it is
@@ -209,8 +189,11 @@ func (m *Manager) render(ctx context.Context, t sysctl.Tree, inst sysctl.Instanc
 
 // guestNetwork is the neutral model of what the guest must know.
 func (m *Manager) guestNetwork(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.GuestNetwork, error) {
-	servers, search := m.Net.HostDNS(ctx)
-	g := sysctl.GuestNetwork{Hostname: inst.Name, DNS: servers, Search: search, Keep: spec.Guest.KeepFiles}
+	g := sysctl.GuestNetwork{Hostname: inst.Name, Keep: spec.Guest.KeepFiles}
+	var err error
+	if g.DNS, g.Search, err = m.nameServersOf(ctx, spec); err != nil {
+		return g, err
+	}
 	var own sysctl.GuestNetwork // what its NICs say of DNS
 	for _, s := range spec.NICs {
 		n := nicOf(inst, s.Device)

@@ -27,9 +27,10 @@ func networkFields() []field[sysctl.Network] {
 			n.V4.Gateway, err = parsePlain(v, "IPv4", "10.20.0.254")
 			return err
 		},
-	}, negative("ipv6.ra", "true", "Advertise the bridge as a router, so that guests can make themselves addresses and find a gateway. Needs dnsmasq.",
-		func(n *sysctl.Network) *bool { return &n.V6.NoRouter }),
-		positive("ipv6.dhcp.stateful", "Give out IPv6 addresses by DHCP; else it only says where DNS is, and guests make addresses themselves.",
+	}, positive("ipv6.ra", "Advertise the bridge as a router, where dnsmasq is installed, for guests that are no instances: these make themselves addresses. "+
+		"Instances have addresses and a gateway without it, and get a second address by it.",
+		func(n *sysctl.Network) *bool { return &n.V6.Router }),
+		positive("ipv6.dhcp.stateful", "With `ipv6.ra`, give out IPv6 addresses by DHCP; else it only says where DNS is, and guests make addresses themselves.",
 			func(n *sysctl.Network) *bool { return &n.V6.Stateful }),
 		field[sysctl.Network]{
 			Key: Key{Name: "bridge.mtu", Type: "integer", Default: "the kernel's", Example: "1400",

@@ -83,11 +83,11 @@ func TestNetworkKeys(t *testing.T) {
 // Nothing said is the safe default; keys that are true by default are kept as their opposites.
 func TestResolveNetworkDefaults(t *testing.T) {
 	n, err := profiles.ResolveNetwork(sysctl.Network{Name: "lab"})
-	if err != nil || n.Open || n.NAT || n.NAT6 || n.V4.NoDHCP || n.V6.NoRouter || n.Domain != "sysctl" || n.DNS.Mode != "managed" {
+	if err != nil || n.Open || n.NAT || n.NAT6 || n.V4.NoDHCP || n.V6.Router || n.Domain != "sysctl" || n.DNS.Mode != "managed" {
 		t.Errorf("%+v, %v", n, err)
 	}
-	n, err = profiles.ResolveNetwork(sysctl.Network{Name: "lab", Config: map[string]string{"security.isolation": "false", "ipv4.dhcp": "no", "ipv6.ra": "off", "ipv4.nat": "1", "ipv4.address": "10.1.2.1/24"}})
-	if err != nil || !n.Open || !n.V4.NoDHCP || !n.V6.NoRouter || !n.NAT || n.IPv4.String() != "10.1.2.1/24" {
+	n, err = profiles.ResolveNetwork(sysctl.Network{Name: "lab", Config: map[string]string{"security.isolation": "false", "ipv4.dhcp": "no", "ipv6.ra": "on", "ipv4.nat": "1", "ipv4.address": "10.1.2.1/24"}})
+	if err != nil || !n.Open || !n.V4.NoDHCP || !n.V6.Router || !n.NAT || n.IPv4.String() != "10.1.2.1/24" {
 		t.Errorf("%+v, %v", n, err)
 	}
 	_, err = profiles.ResolveNetwork(sysctl.Network{Name: "lab", Config: map[string]string{"ipv4.address": "none", "ipv4.nat": "true"}})

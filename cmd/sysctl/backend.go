@@ -95,6 +95,14 @@ type networkVerbs interface {
 	UpdateNetwork(ctx context.Context, n sysctl.Network, p sysctl.Progress) (later []string, err error)
 	DeleteNetwork(ctx context.Context, name string) error
 	RenameNetwork(ctx context.Context, name, to string) error
+	NetworkLeases(ctx context.Context, name string) ([]sysctl.Lease, error)
+	RestoreNetworks(ctx context.Context) ([]string, error)
+	Forwards(ctx context.Context, network string) ([]sysctl.Forward, error)
+	Forward(ctx context.Context, network, listen string) (sysctl.Forward, error)
+	CreateForward(ctx context.Context, network, listen, target, description string) error
+	DeleteForward(ctx context.Context, network, listen string) error
+	AddForwardPort(ctx context.Context, o manager.PortOptions) error
+	RemoveForwardPort(ctx context.Context, network, listen, protocol, ports string) error
 }
 
 type deviceVerbs interface {

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
 	"github.com/sysctl-os/sysctl/profiles"
 )
 
@@ -115,6 +118,61 @@ func (f *fake) RenameNetwork(_ context.Context, name, to string) error {
 	return nil
 }
 
+func (f *fake) NetworkLeases(ctx context.Context, name string) ([]sysctl.Lease, error) {
+	n, used, err := f.Network(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	list := []sysctl.Lease{{Hostname: n.Bridge, Address: n.IPv4.Addr(), Type: "gateway"}}
+	for _, instance := range slices.Sorted(maps.Keys(used)) {
+		list = append(list, sysctl.Lease{Hostname: instance, Instance: instance, MAC: used[instance][0].MAC, Address: used[instance][0].IPv4, Type: "static"})
+	}
+	return append(list, sysctl.Lease{Hostname: "stranger", MAC: "52:54:00:00:00:09", Address: n.IPv4.Addr().Prev(), Type: "dynamic", Expires: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}), nil
+}
+
+func (f *fake) RestoreNetworks(context.Context) ([]string, error) {
+	return slices.Sorted(maps.Keys(f.bridges())), nil
+}
+
+func (f *fake) Forwards(ctx context.Context, network string) ([]sysctl.Forward, error) {
+	if _, _, err := f.Network(ctx, network); err != nil {
+		return nil, err
+	}
+	return []sysctl.Forward{{Listen: netip.MustParseAddr("0.0.0.0"), Description: "the web", Ports: []sysctl.ForwardPort{{Protocol: "tcp", Instance: "web1",
+		Target: netip.MustParseAddr("10.20.0.2"), Listen: sysctl.PortRange{First: 8080, Last: 8080}, TargetPorts: sysctl.PortRange{First: 80, Last: 80}}}}}, nil
+}
+
+func (f *fake) Forward(ctx context.Context, network, listen string) (sysctl.Forward, error) {
+	list, err := f.Forwards(ctx, network)
+	if err == nil && listen != list[0].Listen.String() {
+		err = sysctl.E(sysctl.NotFound, "forward %s %s: nothing listens there", network, listen)
+	}
+	if err != nil {
+		return sysctl.Forward{}, err
+	}
+	return list[0], nil
+}
+
+func (f *fake) CreateForward(ctx context.Context, network, listen, target, description string) error {
+	f.note("forward create", []string{network, listen, target, description})
+	return nil
+}
+
+func (f *fake) DeleteForward(ctx context.Context, network, listen string) error {
+	_, err := f.Forward(ctx, network, listen)
+	return err
+}
+
+func (f *fake) AddForwardPort(_ context.Context, o manager.PortOptions) error {
+	f.note("port add", o)
+	return nil
+}
+
+func (f *fake) RemoveForwardPort(_ context.Context, network, listen, protocol, ports string) error {
+	f.note("port remove", []string{network, listen, protocol, ports})
+	return nil
+}
+
 func TestNetworkCompletion(t *testing.T) {
 	f := seeded(sysctl.Running, "run1")
 	for line, want := range map[string]string{
@@ -124,6 +182,11 @@ func TestNetworkCompletion(t *testing.T) {
 		"network|unset|sysbr0|ipv4":    "ipv4.address ipv4.nat",
 		"network|create|lab|bridge":    "bridge.mtu=",
 		"network|delete|":              "sysbr0",
+
+		"network|forward|show|sysbr0|":                       "0.0.0.0",
+		"network|forward|port|add|sysbr0|0.0.0.0|":           "tcp udp",
+		"network|forward|port|add|sysbr0|0.0.0.0|tcp|80|":    "run1",
+		"network|forward|port|add|sysbr0|0.0.0.0|tcp|80|x|x": "",
 	} {
 		if got := strings.Join(completions(t, f, 0, strings.Split(line, "|")...), " "); got != want {
 			t.Errorf("%s: %q, want %q", line, got, want)

@@ -18,7 +18,7 @@ func (a *app) networkCmd() *cobra.Command {
 		Example: "  sysctl network list\n  sysctl network create lab",
 	}
 	return a.noun(cmd, a.networkListCmd(), a.networkShowCmd(), a.networkCreateCmd(), a.networkGetCmd(), a.networkSetCmd(), a.networkUnsetCmd(),
-		a.networkEditCmd(), a.networkRenameCmd(), a.networkDeleteCmd(), a.networkRenderCmd())
+		a.networkEditCmd(), a.networkRenameCmd(), a.networkDeleteCmd(), a.networkLeasesCmd(), a.networkForwardCmd(), a.networkRestoreCmd(), a.networkRenderCmd())
 }
 
 func (a *app) networkListCmd() *cobra.Command {

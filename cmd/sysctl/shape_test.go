@@ -39,6 +39,8 @@ func printed() []struct {
 		{"`profile list` (a list of them), `profile show` (with `used_by`, a list of instances)", sysctl.Profile{}},
 		{"`network list` (a list of them)", sysctl.Network{}},
 		{"`network show`", networkView(sysctl.Network{}, nil).value},
+		{"`network leases` (a list of them)", sysctl.Lease{}},
+		{"`network forward list` (a list of them), `network forward show`", sysctl.Forward{}},
 		{"`file ls` (a list of them)", sysctl.File{}},
 		{"`check` (a list of them)", sysctl.Fact{}},
 		{"`check NAME`, `check --all` (a list of them)", manager.Checked{}},
@@ -117,7 +119,7 @@ func (s *shaper) fields(t *testing.T, typ reflect.Type) {
 // kind names a type as a reader of JSON sees it, and sees to it that objects are described.
 func (s *shaper) kind(typ reflect.Type) string {
 	switch {
-	case typ.PkgPath() == "net/netip", typ.Kind() == reflect.String, typ.String() == "time.Time":
+	case typ.PkgPath() == "net/netip", typ.Kind() == reflect.String, typ.String() == "time.Time", typ.String() == "sysctl.PortRange":
 		return "string"
 	case typ.Kind() == reflect.Slice:
 		return "list of " + s.kind(typ.Elem())

@@ -114,6 +114,9 @@ func aliveEnvironments() map[int]string {
 // inCgroup finds the cgroup of an environment in /proc/PID/cgroup.
 var inCgroup = regexp.MustCompile(`(?m)^\d+:[^:]*:/(sysctl\d*)/`)
 
+// serverOf finds the environment of a network's DNS server in its command line.
+var serverOf = regexp.MustCompile(`/run/sysctl-dns/(sysctl\d*)/`)
+
 // processes lists the command lines of the programs under test, of whatever was told of a directory of
 // mine, and of all that lives in a cgroup of any environment, after the cgroup's name.
 func processes(mine traces) []string {
@@ -131,6 +134,9 @@ func processes(mine traces) []string {
 			continue // a kernel thread, or dead and waiting for its parent, which is listed where it is ours
 		}
 		cgroup := inCgroup.FindSubmatch(cgroups)
+		if cgroup == nil { // a network's DNS server is in nobody's
+			cgroup = serverOf.FindSubmatch(b)
+		}
 		switch {
 		case mine.within(exe) || mine.mentionedIn(line):
 			found = append(found, line)
