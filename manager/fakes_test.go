@@ -760,6 +760,7 @@ func (f fakeNet) Served(n sysctl.Network) bool {
 	return f.names[n.Name] != nil
 }
 func (f fakeNet) Alive(n sysctl.Network) bool                   { return f.Served(n) }
+func (f fakeNet) Barred(sysctl.Network) (string, bool)          { return "", false }
 func (f fakeNet) ServerAddress(n sysctl.Network) netip.Addr     { return n.IPv4.Addr() }
 func (f fakeNet) Leases(sysctl.Network) ([]sysctl.Lease, error) { return nil, nil }
 func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {

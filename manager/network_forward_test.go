@@ -97,11 +97,12 @@ func TestForwardsFollowInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := "10.7.0.1/24"
-	if _, err := h.SetNetwork(ctx, "lab", map[string]*string{"ipv4.address": &address}, nil); err != nil {
-		t.Fatal(err)
+	_, err = h.SetNetwork(ctx, "lab", map[string]*string{"ipv4.address": &address}, nil)
+	if sysctl.KindOf(err) != sysctl.Invalid || !strings.Contains(err.Error(), "leads to 10.5.0.77, which would be outside") || !strings.Contains(err.Error(), "leads to 10.5.0.9") {
+		t.Errorf("a new subnet under fixed targets: %v", err)
 	}
-	if got := show(); !strings.Contains(got, "tcp 80>b@10.7.0.2:80") {
-		t.Errorf("renamed and renumbered: %s", got)
+	if got := show(); !strings.Contains(got, "tcp 80>b@10.5.0.2:80") {
+		t.Errorf("renamed: %s", got)
 	}
 	if err := h.RemoveForwardPort(ctx, "lab", "203.0.113.7", "tcp", "8000-8001,443"); err != nil {
 		t.Fatal(err)

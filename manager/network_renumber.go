@@ -29,6 +29,13 @@ func (m *Manager) renumber(ctx context.Context, old, n sysctl.Network, held []sy
 			WithHint("sysctl stop %s", names)
 	}
 	var bad sysctl.FieldErrors
+	for _, f := range n.Forwards {
+		for _, p := range append([]sysctl.ForwardPort{{Target: f.Target}}, f.Ports...) {
+			if a := p.Target; p.Instance == "" && a.IsValid() && !n.IPv4.Masked().Contains(a) && !n.IPv6.Masked().Contains(a) {
+				bad.Add("forward "+f.Listen.String(), "leads to %s, which would be outside", a)
+			}
+		}
+	}
 	plan := []db.Reclaim{}
 	for _, inst := range held {
 		spec, err := m.spec(ctx, inst)

@@ -224,7 +224,14 @@ func (m *Manager) networkFacts(ctx context.Context) []sysctl.Fact {
 		if err != nil {
 			continue
 		}
-		if up, err := m.Net.IsUp(ctx, n); err != nil || !up || !m.Net.Served(n) || m.Net.Alive(n) {
+		if up, err := m.Net.IsUp(ctx, n); err != nil || !up || !m.Net.Served(n) {
+			continue
+		}
+		if m.Net.Alive(n) {
+			if repair, barred := m.Net.Barred(n); barred {
+				facts = append(facts, sysctl.Fact{Name: "network " + n.Name, Value: "a firewall drops what its guests ask its DNS and DHCP server", Level: sysctl.Warning,
+					Cost: "they ask the host's DNS servers, and find no names of each other", Repair: repair})
+			}
 			continue
 		}
 		facts = append(facts, sysctl.Fact{Name: "network " + n.Name, Value: "its dnsmasq has died", Level: sysctl.Warning,

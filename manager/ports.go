@@ -137,6 +137,7 @@ type Net interface {
 	Serves(n sysctl.Network) bool
 	Served(n sysctl.Network) bool
 	Alive(n sysctl.Network) bool
+	Barred(n sysctl.Network) (repair string, barred bool)
 	ServerAddress(n sysctl.Network) netip.Addr
 	Leases(n sysctl.Network) ([]sysctl.Lease, error)
 	Parent(ctx context.Context, name string) (sysctl.Parent, error)

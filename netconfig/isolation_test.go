@@ -42,8 +42,8 @@ func call(address string, patience time.Duration) (string, error) {
 	return string(b), err
 }
 
-// join connects a namespace to the bridge of n with addresses.
-func (w world) join(t *testing.T, guest namespace, n sysctl.Network, port string, addresses ...string) {
+// cable connects a namespace's eth0, which stays down, to a port of n's bridge.
+func cable(t *testing.T, guest namespace, n sysctl.Network, port string) {
 	t.Helper()
 	wire(t, port, "eth0", guest)
 	bridge, err := netlink.LinkByName(n.Bridge)
@@ -52,6 +52,12 @@ func (w world) join(t *testing.T, guest namespace, n sysctl.Network, port string
 	must(t, err)
 	must(t, netlink.LinkSetMaster(link, bridge))
 	must(t, netlink.LinkSetUp(link))
+}
+
+// join connects a namespace to the bridge of n with addresses.
+func (w world) join(t *testing.T, guest namespace, n sysctl.Network, port string, addresses ...string) {
+	t.Helper()
+	cable(t, guest, n, port)
 	guest.run(t, w.host, func() {
 		gateways := []string{}
 		for _, p := range subnets(n) {

@@ -158,7 +158,7 @@ func probeUFW(all []*nftables.Chain, bridges []string) sysctl.Fact {
 	if unknown := unmentioned(nftables.TableFamilyIPv4, iptablesFilter, bridges); len(unknown) > 0 {
 		var commands []string
 		for _, b := range unknown {
-			commands = append(commands, "ufw route allow in on "+b, "ufw route allow out on "+b)
+			commands = append(commands, "ufw allow in on "+b, "ufw route allow in on "+b, "ufw route allow out on "+b)
 		}
 		f.Value, f.Level = "active, and drops what is forwarded for "+strings.Join(unknown, ", "), sysctl.Warning
 		f.Cost, f.Repair = "instances cannot reach other networks", strings.Join(commands, " && ")

@@ -61,7 +61,7 @@ func TestProbeFirewalls(t *testing.T) {
 		{"docker", func(t *testing.T) { docker(t, nftables.TableFamilyIPv4) },
 			"Docker's FORWARD policy", sysctl.OK, "drop; each start", ""},
 		{"ufw", func(t *testing.T) { dropping(t, nftables.TableFamilyIPv4, "filter", "FORWARD", "ufw-user-forward") },
-			"ufw", sysctl.Warning, "drops what is forwarded for sysbr9", "ufw route allow in on sysbr9 && ufw route allow out on sysbr9"},
+			"ufw", sysctl.Warning, "drops what is forwarded for sysbr9", "ufw allow in on sysbr9 && ufw route allow in on sysbr9 && ufw route allow out on sysbr9"},
 		{"ufw that knows", func(t *testing.T) {
 			dropping(t, nftables.TableFamilyIPv4, "filter", "FORWARD", "ufw-user-forward")
 			allow(t, nftables.TableFamilyIPv4, "filter", "ufw-user-forward")

@@ -244,8 +244,14 @@ func ServerAddress(n sysctl.Network) netip.Addr {
 	return n.IPv6.Addr()
 }
 
-// Serves reports whether n's dnsmasq runs and answers for names.
-func Serves(n sysctl.Network) bool { return answersNames(n) && serverOf(n).running() }
+// Serves reports whether n's dnsmasq runs, answers for names and can be asked.
+func Serves(n sysctl.Network) bool {
+	if !answersNames(n) || !serverOf(n).running() {
+		return false
+	}
+	_, barred := Barred(n)
+	return !barred
+}
 
 // Served reports whether n's dnsmasq runs, or should: it was started and has not been ended.
 func Served(n sysctl.Network) bool {

@@ -153,6 +153,30 @@ func readPID(t *testing.T, n sysctl.Network) string {
 	return strings.TrimSpace(string(b))
 }
 
+// A firewall that drops what it does not know leaves guests to the host's servers, until it lets the bridge in.
+func TestBarred(t *testing.T) {
+	nft := needs.Program(t, "nft")
+	_, n, _ := served(t, nil)
+	if repair, barred := Barred(n); barred || !Serves(n) {
+		t.Errorf("barred without a firewall: %q", repair)
+	}
+	rules := func(text string) {
+		t.Helper()
+		if out, err := exec.Command(nft, text).CombinedOutput(); err != nil {
+			t.Fatalf("nft %s: %v\n%s", text, err, out)
+		}
+	}
+	rules("add table inet host; add chain inet host input { type filter hook input priority filter; policy drop; }; add rule inet host input iif lo accept")
+	repair, barred := Barred(n)
+	if !barred || repair != "nft insert rule inet host input iifname sysbr9 accept" || Serves(n) {
+		t.Fatalf("barred: %v, %q", barred, repair)
+	}
+	rules(strings.TrimPrefix(repair, "nft "))
+	if _, barred := Barred(n); barred || !Serves(n) {
+		t.Error("still barred after the repair")
+	}
+}
+
 // A broken configuration is refused, and what ran goes on.
 func TestBrokenConfiguration(t *testing.T) {
 	_, n, hosts := served(t, nil)
@@ -195,13 +219,7 @@ func TestPortTaken(t *testing.T) {
 func dhcp(t *testing.T, w world, guest namespace, n sysctl.Network, port, mac, hostname string) map[string]string {
 	t.Helper()
 	busybox := needs.Program(t, "busybox")
-	wire(t, port, "eth0", guest)
-	bridge, err := netlink.LinkByName(n.Bridge)
-	must(t, err)
-	link, err := netlink.LinkByName(port)
-	must(t, err)
-	must(t, netlink.LinkSetMaster(link, bridge))
-	must(t, netlink.LinkSetUp(link))
+	cable(t, guest, n, port)
 	dir := t.TempDir()
 	script := filepath.Join(dir, "script")
 	must(t, os.WriteFile(script, []byte("#!/bin/sh\n[ \"$1\" = bound ] && env >"+dir+"/env\nexit 0\n"), 0o755))
@@ -289,13 +307,7 @@ func TestServerWanted(t *testing.T) {
 // Guests that are no instances hear a router, and make themselves addresses of the subnet.
 func TestRouterAdvertisement(t *testing.T) {
 	w, n, _ := served(t, func(n *sysctl.Network) { n.V6.Router = true })
-	wire(t, "port0", "eth0", w.guest)
-	bridge, err := netlink.LinkByName(n.Bridge)
-	must(t, err)
-	port, err := netlink.LinkByName("port0")
-	must(t, err)
-	must(t, netlink.LinkSetMaster(port, bridge))
-	must(t, netlink.LinkSetUp(port))
+	cable(t, w.guest, n, "port0")
 	w.guest.run(t, w.host, func() {
 		must(t, setKnob("ipv6/conf/eth0/accept_ra", "2"))
 		must(t, setKnob("ipv6/conf/eth0/accept_dad", "0"))

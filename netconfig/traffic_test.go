@@ -32,13 +32,7 @@ func newWorld(t *testing.T) world {
 
 // plug connects the guest to the bridge of n.
 func (w world) plug(t *testing.T, n sysctl.Network) {
-	wire(t, "port0", "eth0", w.guest)
-	bridge, err := netlink.LinkByName(n.Name)
-	must(t, err)
-	port, err := netlink.LinkByName("port0")
-	must(t, err)
-	must(t, netlink.LinkSetMaster(port, bridge))
-	must(t, netlink.LinkSetUp(port))
+	cable(t, w.guest, n, "port0")
 	w.guest.run(t, w.host, func() {
 		configure(t, "eth0", []string{"10.77.1.2/24", "fd77:1::2/64"}, "10.77.1.1", "fd77:1::1")
 	})

@@ -150,6 +150,11 @@ func runScript(t *testing.T, file, bin, image string) {
 				env.Setenv("BRIDGE", "sysbr"+strconv.Itoa(environments[0].number())) // its default network
 				env.Setenv("DIR2", environments[1].dir)
 				env.Setenv("RUN2", environments[1].run)
+				repo, err := filepath.Abs("../..")
+				if err != nil {
+					return err
+				}
+				env.Setenv("REPO", repo)
 				return nil
 			},
 			Condition: func(cond string) (bool, error) {

@@ -28,6 +28,8 @@ func (netOf) Served(n sysctl.Network) bool { return netconfig.Served(n) }
 
 func (netOf) Alive(n sysctl.Network) bool { return netconfig.Alive(n) }
 
+func (netOf) Barred(n sysctl.Network) (repair string, barred bool) { return netconfig.Barred(n) }
+
 func (netOf) ServerAddress(n sysctl.Network) netip.Addr { return netconfig.ServerAddress(n) }
 
 func (netOf) Leases(n sysctl.Network) ([]sysctl.Lease, error) { return netconfig.Leases(n) }
