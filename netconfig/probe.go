@@ -26,11 +26,21 @@ func Probe(ctx context.Context, bridges ...string) []sysctl.Fact {
 		bridges = []string{"sysbr0"}
 	}
 	facts := probeKernel()
+	facts = append(facts, probeDnsmasq())
 	facts = append(facts, probeForwarding("IPv4", "ipv4/ip_forward"), probeForwarding("IPv6", "ipv6/conf/all/forwarding"))
 	if ctx.Err() != nil {
 		return facts
 	}
 	return append(facts, probeFirewalls(bridges)...)
+}
+
+// probeDnsmasq looks for the program that gives networks names and DHCP. Without it all else works.
+func probeDnsmasq() sysctl.Fact {
+	f := sysctl.Fact{Name: "names and DHCP", Value: Dnsmasq(), Level: sysctl.OK}
+	if f.Value == "" {
+		f.Value = "no dnsmasq: guests ask the host's DNS servers and find no names of each other (apt install dnsmasq-base)"
+	}
+	return f
 }
 
 // probeKernel makes a bridge, a veth pair and a NAT rule in a network namespace of its own.
