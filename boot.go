@@ -29,6 +29,7 @@ type Boot struct {
 // BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the
 // guest cannot configure itself (an unknown guest).
 type BootNIC struct {
+	Device   string
 	Type     string // veth, macvlan, phys
 	Link     string // bridge, parent interface, or the interface itself
 	Card     Card   // of type phys: what it is on the host

@@ -65,13 +65,14 @@ type Process struct {
 
 // State is an observed instance.
 type State struct {
-	Status   Status    `json:"status"` // running, stopped, frozen, broken
-	Init     Process   `json:"init"`   // the guest's pid 1, as the host numbers it; pid 0: none
-	Monitor  Process   `json:"monitor"`
-	RunID    string    `json:"run_id,omitempty"`
-	Started  time.Time `json:"started_at"`
-	Problems []string  `json:"problems,omitempty"` // for people
-	Measures []Measure `json:"-"`                  // that a run was started with
+	Status   Status            `json:"status"` // running, stopped, frozen, broken
+	Init     Process           `json:"init"`   // the guest's pid 1, as the host numbers it; pid 0: none
+	Monitor  Process           `json:"monitor"`
+	RunID    string            `json:"run_id,omitempty"`
+	Started  time.Time         `json:"started_at"`
+	Problems []string          `json:"problems,omitempty"` // for people
+	Measures []Measure         `json:"-"`                  // that a run was started with
+	Links    map[string]string `json:"-"`                  // host ends of the interfaces that it was started with, by device
 }
 
 // Crashes is how often the init of a guest has crashed in a row, without a minute of life between two, since somebody has

@@ -216,6 +216,10 @@ func (f fakeRuntime) State(id int64) sysctl.State {
 		return sysctl.State{Status: sysctl.Stopped}
 	}
 	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Started: r.started, Measures: r.boot.Measures, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
+	s.Links = map[string]string{}
+	for _, n := range r.boot.NICs {
+		s.Links[n.Device] = n.HostName
+	}
 	select {
 	case <-r.ended:
 		s.Status, s.Init = sysctl.Stopped, sysctl.Process{}

@@ -23,7 +23,9 @@ type hotplug struct {
 // hotplugs are the types of devices that can be plugged in and out while an instance runs.
 func hotplugs() map[string]hotplug {
 	return map[string]hotplug{
-		"disk": diskHotplug(),
+		"disk":  diskHotplug(),
+		"nic":   nicHotplug(),
+		"proxy": proxyHotplug(),
 	}
 }
 

@@ -363,7 +363,7 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	var seen gateways
 	links := map[string]string{}
 	for i, n := range spec.NICs {
-		nic := sysctl.BootNIC{Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
+		nic := sysctl.BootNIC{Device: n.Device, Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
 		if n.HostName != "" {
 			nic.HostName = n.HostName
 			if err := m.Net.FreeLink(ctx, n.HostName); err != nil {

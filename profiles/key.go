@@ -49,6 +49,14 @@ func (f field[T]) key(name string) Key {
 	return k
 }
 
+// live marks fields that take effect at once.
+func live[T any](fields []field[T]) []field[T] {
+	for i := range fields {
+		fields[i].Live = true
+	}
+	return fields
+}
+
 // find returns the field that the key name belongs to, and what its wildcard stands for.
 func find[T any](fields []field[T], name string) (f field[T], rest string, ok bool) {
 	for _, f := range fields {

@@ -39,7 +39,7 @@ func nicExtraFields() []field[sysctl.NICSpec] {
 	}
 	ingress := func(n *sysctl.NICSpec) *uint64 { return &n.Link.Ingress }
 	egress := func(n *sysctl.NICSpec) *uint64 { return &n.Link.Egress }
-	return []field[sysctl.NICSpec]{
+	return append(live([]field[sysctl.NICSpec]{
 		rate("limits.ingress", "Bits a second that reach the guest at most: `bit`, `kbit`, `Mbit`, `Gbit` or `Kibit`, `Mibit`, `Gibit`. Packets wait for their turn.", ingress),
 		rate("limits.egress", "Bits a second that the guest sends at most. What is more is dropped, after the first second's.", egress),
 		rate("limits.max", "Both `limits.ingress` and `limits.egress`, in their place.", ingress, egress),
@@ -49,6 +49,7 @@ func nicExtraFields() []field[sysctl.NICSpec] {
 		yes("security.ipv6_filtering", "Drop what the guest sends from another IPv6 address than its own, but for link-local ones, whatever is neither IP nor ARP, and what poses as a router. With `ipv6.address=none`, all IPv6. Goes with `security.mac_filtering`.",
 			func(l *sysctl.Link) *bool { return &l.FilterIPv6 }),
 		yes("security.port_isolation", "Let it talk to no other nic on the bridge that has this too.", func(l *sysctl.Link) *bool { return &l.Isolated }),
+	}), []field[sysctl.NICSpec]{
 		{
 			Key: Key{Name: "host_name", Type: "interface", Default: "made up", Example: "vethweb1",
 				Doc: "Name of the host's end."},
@@ -101,7 +102,7 @@ func nicExtraFields() []field[sysctl.NICSpec] {
 				return nil
 			},
 		},
-	}
+	}...)
 }
 
 func parseVLAN(s string) (int, error) {

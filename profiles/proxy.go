@@ -44,8 +44,7 @@ func proxyFields() []field[proxy] {
 			return err
 		}}
 	}
-	return []field[proxy]{
-		typeField[proxy](typeProxy),
+	return append([]field[proxy]{typeField[proxy](typeProxy)}, live([]field[proxy]{
 		{
 			Key: Key{Name: "listen", Type: "endpoint", Example: "tcp:0.0.0.0:8080", Required: true,
 				Doc: "Where connections come in: `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT`, `unix:/PATH` or `unix:@NAME` (abstract). Several ports stand as " +
@@ -100,7 +99,7 @@ func proxyFields() []field[proxy] {
 		},
 		number("security.uid", "1000", "User that connects.", func(p *proxy) *uint32 { return &p.AsUID }),
 		number("security.gid", "1000", "Group that connects.", func(p *proxy) *uint32 { return &p.AsGID }),
-	}
+	})...)
 }
 
 // parseEndpoints reads PROTO:WHERE into one endpoint for each port.

@@ -12,11 +12,12 @@ import (
 
 // runFile is what is written down of one run. It is on a tmpfs: after a reboot of the host nothing runs.
 type runFile struct {
-	RunID    string           `json:"run_id"`
-	Monitor  sysctl.Process   `json:"monitor"`
-	Init     sysctl.Process   `json:"init"`
-	Started  time.Time        `json:"started_at"`
-	Measures []sysctl.Measure `json:"measures,omitempty"` // it was started with: what is configured may be something else by now
+	RunID    string            `json:"run_id"`
+	Monitor  sysctl.Process    `json:"monitor"`
+	Init     sysctl.Process    `json:"init"`
+	Started  time.Time         `json:"started_at"`
+	Links    map[string]string `json:"links,omitempty"`    // host ends of interfaces, by device
+	Measures []sysctl.Measure  `json:"measures,omitempty"` // it was started with: what is configured may be something else by now
 }
 
 // save writes the run file whole or not at all. The directory must exist.
@@ -71,7 +72,7 @@ func (rt *Runtime) State(id int64) sysctl.State {
 	if s.Init.PID == 0 {
 		return s
 	}
-	s.Status, s.Measures = sysctl.Running, r.Measures
+	s.Status, s.Measures, s.Links = sysctl.Running, r.Measures, r.Links
 	if err := rt.wireFailure(id); err != nil {
 		s.Problems = append(s.Problems, err.Error())
 	}

@@ -59,7 +59,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if !ok {
 		return sysctl.State{}, rt.cause(b.Instance, "monitor ended at once")
 	}
-	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures}
+	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures, Links: hostEnds(b.NICs)}
 	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run file")
 	}
@@ -214,4 +214,15 @@ func (rt *Runtime) lock(name string, how int) (unlock func(), err error) {
 		return nil, err
 	}
 	return func() { f.Close() }, nil
+}
+
+// hostEnds are the names of interfaces that stay on the host, by device.
+func hostEnds(nics []sysctl.BootNIC) map[string]string {
+	names := map[string]string{}
+	for _, n := range nics {
+		if n.HostName != "" {
+			names[n.Device] = n.HostName
+		}
+	}
+	return names
 }

@@ -1,0 +1,74 @@
+package manager_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sysctl-os/sysctl/manager"
+)
+
+// Proxies come and go while the instance runs, and whatever fails under way leaves what there was.
+func TestProxiesArePluggedLive(t *testing.T) {
+	h := newHouse(t)
+	if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "a", Start: true, IPs: []string{"10.99.0.2"}}); err != nil {
+		t.Fatal(err)
+	}
+	set := func(words ...string) ([]string, error) { return h.SetConfig(t.Context(), "a", sets(words...)) }
+	web := []string{"devices.web.type=proxy", "devices.web.listen=tcp:0.0.0.0:80", "devices.web.connect=tcp:127.0.0.1:80"}
+	if live, err := set(web...); err != nil || len(live) != 3 || len(h.w.forwards) != 1 || len(h.w.running[1].boot.Wiring.Proxies) != 1 {
+		t.Fatalf("plug: %v, %v, %+v", live, err, h.w.forwards)
+	}
+	// It becomes packets that are sent on, and a process again.
+	if _, err := set("devices.web.listen=tcp:192.0.2.1:80", "devices.web.connect=tcp:10.99.0.2:80"); err != nil || len(h.w.forwards) != 0 || len(h.w.ports) != 1 ||
+		!h.w.set[len(h.w.set)-1].Hairpin || h.w.set[len(h.w.set)-1].Name != h.w.running[1].boot.NICs[0].HostName {
+		t.Errorf("by NAT: %v, %v, %v, %v", err, h.w.forwards, h.w.ports, h.w.set)
+	}
+	if _, err := set("devices.web.nat=false"); err != nil || len(h.w.forwards) != 1 || len(h.w.ports) != 0 {
+		t.Errorf("as a process: %v, %v, %v", err, h.w.forwards, h.w.ports)
+	}
+	if live, err := set("devices.web"); err != nil || !slices.Equal(live, []string{"devices.web"}) || len(h.w.forwards) != 0 || len(h.w.running[1].boot.Wiring.Proxies) != 0 {
+		t.Errorf("unplug: %v, %v, %v", live, err, h.w.forwards)
+	}
+	for step := 1; ; step++ {
+		h.w.calls, h.w.failAt = nil, step
+		_, err := set(web...)
+		h.w.failAt = 0
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errInjected) || len(h.w.forwards) != 0 || len(h.w.running[1].boot.Wiring.Proxies) != 0 {
+			t.Errorf("fault %d: %v: %v, %+v", step, err, h.w.forwards, h.w.running[1].boot.Wiring)
+		}
+		if inst, err := h.Info(t.Context(), "a"); err != nil || inst.Devices["web"] != nil {
+			t.Errorf("fault %d: %v is configured", step, inst.Devices)
+		}
+	}
+}
+
+// What is set on a link is set at once; what a link is waits.
+func TestLinksAreSetLive(t *testing.T) {
+	h := newHouse(t)
+	if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "a", Start: true, IPs: []string{"10.99.0.2"}}); err != nil {
+		t.Fatal(err)
+	}
+	live, err := h.SetConfig(t.Context(), "a", sets("devices.eth0.limits.max=1Mbit", "devices.eth0.security.ipv4_filtering=true"))
+	if err != nil || len(live) != 2 || len(h.w.set) != 1 {
+		t.Fatalf("%v, %v, %+v", live, err, h.w.set)
+	}
+	if l := h.w.set[0]; l.Ingress != 1e6 || l.Egress != 1e6 || !l.FilterMAC || l.MAC == "" || len(l.Addresses) != 2 || l.Name != h.w.running[1].boot.NICs[0].HostName {
+		t.Errorf("%+v", l)
+	}
+	if links := h.w.running[1].boot.Wiring.Links; len(links) != 1 {
+		t.Errorf("noted: %+v", links)
+	}
+	live, err = h.SetConfig(t.Context(), "a", sets("devices.eth0.limits.max", "devices.eth0.security.ipv4_filtering"))
+	if l := h.w.set[len(h.w.set)-1]; err != nil || len(live) != 2 || l.Ingress != 0 || l.FilterMAC {
+		t.Errorf("%v, %v, %+v", live, err, l)
+	}
+	live, err = h.SetConfig(t.Context(), "a", sets("devices.eth0.host_name=vethx"))
+	if err != nil || len(live) != 0 {
+		t.Errorf("host_name: %v, %v", strings.Join(live, " "), err)
+	}
+}
