@@ -6,8 +6,10 @@ import "net/netip"
 // before its init runs, and taken away with the run.
 type Wiring struct {
 	Proxies []Proxy    `json:"proxies,omitempty"`
-	Ports   []PortRule `json:"ports,omitempty"` // of proxies that are done by NAT
-	Links   []Link     `json:"links,omitempty"` // with something to set
+	Ports   []PortRule `json:"ports,omitempty"`   // of proxies that are done by NAT
+	Links   []Link     `json:"links,omitempty"`   // with something to set
+	Plugged []BootNIC  `json:"plugged,omitempty"` // interfaces that came while the guest ran
+	Removed []string   `json:"removed,omitempty"` // host ends of those with which it was started, and which it has no more
 }
 
 // Link is the host's end of an interface of a guest, and what is set on it.
@@ -29,7 +31,9 @@ type Link struct {
 }
 
 // Empty reports that there is nothing to do.
-func (w Wiring) Empty() bool { return len(w.Proxies) == 0 && len(w.Ports) == 0 && len(w.Links) == 0 }
+func (w Wiring) Empty() bool {
+	return len(w.Proxies) == 0 && len(w.Ports) == 0 && len(w.Links) == 0 && len(w.Plugged) == 0 && len(w.Removed) == 0
+}
 
 // Proxy is a proxy device: what it takes on one side it passes to the other.
 type Proxy struct {

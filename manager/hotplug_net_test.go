@@ -3,7 +3,6 @@ package manager_test
 import (
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/sysctl-os/sysctl/manager"
@@ -67,8 +66,55 @@ func TestLinksAreSetLive(t *testing.T) {
 	if l := h.w.set[len(h.w.set)-1]; err != nil || len(live) != 2 || l.Ingress != 0 || l.FilterMAC {
 		t.Errorf("%v, %v, %+v", live, err, l)
 	}
+	// Another interface takes its place.
+	was := h.w.running[1].boot.NICs[0].HostName
 	live, err = h.SetConfig(t.Context(), "a", sets("devices.eth0.host_name=vethx"))
-	if err != nil || len(live) != 0 {
-		t.Errorf("host_name: %v, %v", strings.Join(live, " "), err)
+	if w := h.w.running[1].boot.Wiring; err != nil || len(live) != 1 || h.w.links[was] || !h.w.links["vethx"] || !slices.Equal(w.Removed, []string{was}) || len(w.Plugged) != 1 {
+		t.Errorf("host_name: %v, %v, %v, %+v", live, err, h.w.links, w)
+	}
+}
+
+// Interfaces come and go while the instance runs, and whatever fails under way leaves what there was.
+func TestNICsArePluggedLive(t *testing.T) {
+	h := newHouse(t)
+	if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "a", Start: true}); err != nil {
+		t.Fatal(err)
+	}
+	h.w.none = false
+	set := func(words ...string) ([]string, error) { return h.SetConfig(t.Context(), "a", sets(words...)) }
+	lan := []string{"devices.lan.type=nic", "devices.lan.network=sysbr0", "devices.lan.name=eth1", "devices.lan.limits.max=1Mbit"}
+	for step := 1; ; step++ {
+		h.w.calls, h.w.failAt = nil, step
+		_, err := set(lan...)
+		h.w.failAt = 0
+		if err == nil {
+			break
+		}
+		if w := h.w.running[1].boot.Wiring; !errors.Is(err, errInjected) || len(h.w.links) != 1 || len(w.Plugged) != 0 || len(w.Links) != 0 {
+			t.Errorf("fault %d: %v: %v, %+v", step, err, h.w.links, w)
+		}
+		if inst, err := h.Info(t.Context(), "a"); err != nil || inst.Devices["lan"] != nil || len(inst.NICs) != 1 {
+			t.Errorf("fault %d: %v is configured, %v", step, inst.Devices, inst.NICs)
+		}
+	}
+	w := h.w.running[1].boot.Wiring
+	if len(h.w.links) != 2 || len(w.Plugged) != 1 || len(w.Links) != 1 || w.Plugged[0].Name != "eth1" || w.Plugged[0].MAC == "" || w.Links[0].Name != w.Plugged[0].HostName {
+		t.Fatalf("plugged: %v, %+v", h.w.links, w)
+	}
+	if len(h.w.network.NICs) != 2 {
+		t.Errorf("the guest is told of %+v", h.w.network.NICs)
+	}
+	// A reboot of the guest makes it again.
+	h.w.links = map[string]bool{}
+	if err := h.Wire(t.Context(), 1, 1001); err != nil || !h.w.links[w.Plugged[0].HostName] {
+		t.Errorf("reboot: %v, %v", err, h.w.links)
+	}
+	live, err := set("devices.lan")
+	if w := h.w.running[1].boot.Wiring; err != nil || len(live) != 1 || len(h.w.links) != 0 || !w.Empty() {
+		t.Errorf("unplug: %v, %v, %v, %+v", live, err, h.w.links, w)
+	}
+	// A macvlan waits.
+	if live, err := set("devices.lan.type=nic", "devices.lan.nictype=macvlan", "devices.lan.parent=card9"); err != nil || len(live) != 0 {
+		t.Errorf("macvlan: %v, %v", live, err)
 	}
 }

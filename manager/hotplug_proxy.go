@@ -88,7 +88,7 @@ func (m *Manager) hairpins(w *sysctl.Wiring, r running) (changed []sysctl.Link) 
 		i := slices.IndexFunc(w.Links, func(l sysctl.Link) bool { return l.Device == p.NIC })
 		if i < 0 {
 			i = len(w.Links)
-			w.Links = append(w.Links, sysctl.Link{Device: p.NIC, Name: r.state.Links[p.NIC]})
+			w.Links = append(w.Links, sysctl.Link{Device: p.NIC, Name: hostEnd(*w, r, p.NIC)})
 		}
 		if !w.Links[i].Hairpin && w.Links[i].Name != "" {
 			w.Links[i].Hairpin = true

@@ -142,6 +142,8 @@ type Net interface {
 	Leases(n sysctl.Network) ([]sysctl.Lease, error)
 	Parent(ctx context.Context, name string) (sysctl.Parent, error)
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
+	PlugNIC(ctx context.Context, init int, n sysctl.BootNIC) error
+	UnplugNIC(ctx context.Context, hostName string) error
 	FreeLink(ctx context.Context, name string) error
 	SetLink(ctx context.Context, l sysctl.Link) error
 	Publish(ctx context.Context, id int64, rules []sysctl.PortRule) error

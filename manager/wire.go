@@ -28,6 +28,16 @@ func (m *Manager) Wire(ctx context.Context, id int64, init int) error {
 }
 
 func (m *Manager) wire(ctx context.Context, id int64, init int, w sysctl.Wiring) error {
+	for _, name := range w.Removed { // the runtime has made them again
+		if err := m.Net.UnplugNIC(ctx, name); err != nil {
+			return err
+		}
+	}
+	for _, n := range w.Plugged {
+		if err := m.Net.PlugNIC(ctx, init, n); err != nil {
+			return sysctl.Wrap(err, "device %s", n.Device)
+		}
+	}
 	for _, l := range w.Links {
 		if err := m.Net.SetLink(ctx, l); err != nil {
 			return sysctl.Wrap(err, "device %s", l.Device)

@@ -42,6 +42,14 @@ func (f fakeNet) Publish(_ context.Context, id int64, rules []sysctl.PortRule) e
 	return f.hit("publish", func() error { f.ports = rules; return nil })
 }
 
+func (f fakeNet) PlugNIC(_ context.Context, _ int, n sysctl.BootNIC) error {
+	return f.hit("plug nic", func() error { f.links[n.HostName] = true; return nil })
+}
+
+func (f fakeNet) UnplugNIC(_ context.Context, hostName string) error {
+	return f.hit("unplug nic", func() error { delete(f.links, hostName); return nil })
+}
+
 func (f fakeNet) FreeLink(context.Context, string) error { return nil }
 
 func (f fakeNet) SetLink(_ context.Context, l sysctl.Link) error {

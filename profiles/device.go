@@ -33,7 +33,8 @@ func DeviceTypes() []DeviceType {
 			"which is accepted and means nothing: every instance has its root.",
 	}, {
 		Type: typeNIC, Options: keys(nicFields()),
-		Doc: "A network interface: on a managed network (`network`), or on an interface of the host (`nictype` and `parent`).",
+		Doc: "A network interface: on a managed network (`network`), or on an interface of the host (`nictype` and `parent`). " +
+			"On a bridge it comes, changes and goes while the instance runs; as `macvlan` and `physical`, at the next start.",
 	}, {
 		Type: typeNone, Options: keys(noneFields()),
 		Doc: "Removes the device of the same name that a profile brought.",

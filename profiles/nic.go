@@ -15,7 +15,7 @@ const (
 
 // nicFields is the table of options of nic devices.
 func nicFields() []field[sysctl.NICSpec] {
-	return append(slices.Concat(nicLinkFields(), nicIPFields(), nicExtraFields()), field[sysctl.NICSpec]{
+	return live(append(slices.Concat(nicLinkFields(), nicIPFields(), nicExtraFields()), field[sysctl.NICSpec]{
 		Key: Key{Name: "hwaddr", Type: "hardware address", Default: "made up", Example: "00:16:3e:12:34:56",
 			Doc: "Hardware (MAC) address. A `physical` nic has its own."},
 		set: func(n *sysctl.NICSpec, _, v string) (err error) {
@@ -33,7 +33,7 @@ func nicFields() []field[sysctl.NICSpec] {
 			n.MTU = int(mtu)
 			return nil
 		},
-	})
+	}))
 }
 
 // nicLinkFields is the part of the table that says what a nic hangs on.

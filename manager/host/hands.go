@@ -115,6 +115,14 @@ func (netOf) RemoveBridge(ctx context.Context, n sysctl.Network) error {
 	return netconfig.RemoveBridge(ctx, n)
 }
 
+func (netOf) PlugNIC(ctx context.Context, init int, n sysctl.BootNIC) error {
+	return netconfig.PlugNIC(ctx, init, n)
+}
+
+func (netOf) UnplugNIC(ctx context.Context, hostName string) error {
+	return netconfig.UnplugNIC(ctx, hostName)
+}
+
 func (netOf) FreeLink(ctx context.Context, name string) error { return netconfig.FreeLink(ctx, name) }
 
 func (n netOf) SetLink(ctx context.Context, l sysctl.Link) error {
