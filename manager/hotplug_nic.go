@@ -60,7 +60,7 @@ func (m *Manager) plugNIC(ctx context.Context, r running, n sysctl.NICSpec) erro
 	if err != nil {
 		return err
 	}
-	if err := m.bringUp(ctx, *r.Instance); err != nil {
+	if err := m.bringUp(ctx, *r.Instance, nil); err != nil {
 		return err
 	}
 	again := b
