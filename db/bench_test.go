@@ -60,3 +60,12 @@ func filled(b *testing.B) string {
 	must(b, d.Close())
 	return path
 }
+
+// BenchmarkRunStarted is what a start pays for being told of.
+func BenchmarkRunStarted(b *testing.B) {
+	d := openPath(b, filled(b))
+	inst := mustClaim(b, d, claim("new"))
+	for i := 0; b.Loop(); i++ {
+		must(b, d.RunStarted(context.Background(), inst.ID, fmt.Sprint(i)))
+	}
+}

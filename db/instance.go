@@ -184,7 +184,10 @@ func (d *DB) SetInstanceConfig(ctx context.Context, id int64, config map[string]
 		if err := t.hasInstance(ctx, id); err != nil {
 			return err
 		}
-		return t.setConfiguration(ctx, "instance", id, config, devices)
+		if err := t.setConfiguration(ctx, "instance", id, config, devices); err != nil {
+			return err
+		}
+		return t.tell(ctx, id, sysctl.InstanceUpdated)
 	})
 }
 
@@ -195,7 +198,10 @@ func (d *DB) SetInstanceProfiles(ctx context.Context, id int64, profiles []strin
 		if err := t.hasInstance(ctx, id); err != nil {
 			return err
 		}
-		return t.setProfiles(ctx, "instance", id, profiles)
+		if err := t.setProfiles(ctx, "instance", id, profiles); err != nil {
+			return err
+		}
+		return t.tell(ctx, id, sysctl.InstanceUpdated)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"time"
+
+	"github.com/sysctl-os/sysctl"
 )
 
 // querier is what a read and a write transaction have in common.
@@ -22,8 +24,21 @@ type tx struct {
 
 // write runs f in a transaction that holds the write lock from its beginning: what f reads stays true until
 // it commits. f's error rolls everything back. It is on disk when write returns.
+//
+// Where the disk is full, old events make room: what a verb tells must not keep it from doing its work.
 func (d *DB) write(ctx context.Context, f func(*tx) error) error {
-	return d.onConn(ctx, true, func(c *sql.Conn) error { return d.transact(ctx, c, f) })
+	return d.onConn(ctx, true, func(c *sql.Conn) error {
+		err := d.transact(ctx, c, f)
+		if sysctl.KindOf(err) == sysctl.NoSpace {
+			err = d.transact(ctx, c, func(t *tx) error {
+				if err := t.forgetEvents(ctx, forgotten); err != nil {
+					return err
+				}
+				return f(t)
+			})
+		}
+		return err
+	})
 }
 
 // grow is write for what the user adds. The last of the disk is left to those who make room.

@@ -297,7 +297,11 @@ func (mk *making) steps() []step {
 	}
 	return append(steps, step{name: "ready", do: func(ctx context.Context) error {
 		mk.inst.Ready = true
-		return m.DB.MarkReady(ctx, mk.inst.ID, true)
+		err := m.DB.MarkReady(ctx, mk.inst.ID, true)
+		if err == nil && mk.o.Start {
+			m.tellStarted(ctx, mk.inst.ID)
+		}
+		return err
 	}})
 }
 

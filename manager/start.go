@@ -53,7 +53,11 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 	if err != nil {
 		return err
 	}
-	return runSteps(ctx, m.startSteps(host, &inst, &spec, o.Progress, o.Note), false, o.Progress)
+	if err := runSteps(ctx, m.startSteps(host, &inst, &spec, o.Progress, o.Note), false, o.Progress); err != nil {
+		return err
+	}
+	m.tellStarted(ctx, inst.ID)
+	return nil
 }
 
 // spec merges an instance's configuration with its profiles'.

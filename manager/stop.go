@@ -39,7 +39,11 @@ func (m *Manager) end(ctx context.Context, inst sysctl.Instance, o StopOptions, 
 	s := m.Runtime.State(inst.ID)
 	switch {
 	case o.Force && s.Status == sysctl.Running && !inst.Ephemeral:
-		return m.Runtime.Kill(context.WithoutCancel(ctx), inst.ID)
+		if err := m.Runtime.Kill(context.WithoutCancel(ctx), inst.ID); err != nil {
+			return err
+		}
+		m.tellEnded(ctx, inst.ID, "", sysctl.InstanceStopped)
+		return nil
 	case o.Force:
 	case s.Status == sysctl.Stopped && s.Monitor.PID != 0: // its guest is rebooting, or on its way out
 	case s.Status == sysctl.Stopped && due:
@@ -52,7 +56,11 @@ func (m *Manager) end(ctx context.Context, inst sysctl.Instance, o StopOptions, 
 			return err
 		}
 	}
-	return m.Runtime.Clear(context.WithoutCancel(ctx), inst.ID)
+	if err := m.Runtime.Clear(context.WithoutCancel(ctx), inst.ID); err != nil {
+		return err
+	}
+	m.tellEnded(ctx, inst.ID, "", sysctl.InstanceStopped)
+	return nil
 }
 
 // Restart stops an instance where it runs, and starts it again, all under one lock. One that would not boot again is not
@@ -91,6 +99,9 @@ func (m *Manager) Freeze(ctx context.Context, name string) error {
 		if _, err = m.running(inst); err == nil {
 			err = m.Runtime.Freeze(ctx, inst.ID)
 		}
+		if err == nil {
+			m.tell(ctx, inst.ID, sysctl.InstancePaused)
+		}
 	}
 	return sysctl.Wrap(err, "freeze %s", name)
 }
@@ -103,6 +114,9 @@ func (m *Manager) Unfreeze(ctx context.Context, name string) error {
 		switch m.Runtime.State(inst.ID).Status {
 		case sysctl.Frozen:
 			err = m.Runtime.Unfreeze(ctx, inst.ID)
+			if err == nil {
+				m.tell(ctx, inst.ID, sysctl.InstanceResumed)
+			}
 		case sysctl.Running:
 		default:
 			_, err = m.running(inst)

@@ -58,6 +58,7 @@ type instanceVerbs interface {
 	DeleteSnapshot(ctx context.Context, name, snap string) error
 	Restore(ctx context.Context, name, snap string, o manager.StartOptions) error
 	Copy(ctx context.Context, o manager.CopyOptions) ([]sysctl.Instance, error)
+	Events(ctx context.Context, o manager.EventOptions, each func(sysctl.Event) error) error
 	Diff(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.Difference, error)
 	DiffPackages(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.PackageDifference, error)
 	SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error)

@@ -48,6 +48,8 @@ type view struct {
 	more    *view      // printed below the table, and not in csv
 	text    string     // printed below that, as it is
 	value   any        // for json and yaml
+
+	headless bool // csv: without the heading, as a line of a longer table
 }
 
 // print writes v to standard output. Its errors are outputErrors.
@@ -100,7 +102,9 @@ func writeCSV(b *bytes.Buffer, v view) {
 			heading = append(heading, strings.ReplaceAll(strings.ToLower(c), " ", "_"))
 		}
 	}
-	_ = w.Write(heading) // a Buffer takes everything
+	if !v.headless {
+		_ = w.Write(heading) // a Buffer takes everything
+	}
 	for _, row := range v.rows {
 		if v.columns == nil {
 			row = slices.Concat([]string{strings.ReplaceAll(row[0], " ", "_")}, row[1:])

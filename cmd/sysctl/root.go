@@ -74,6 +74,7 @@ network configuration, for years.`,
 			{"restore", a.restoreCmd},
 			{"copy", a.copyCmd},
 			{"diff", a.diffCmd},
+			{"events", a.eventsCmd},
 		}},
 		{"Inside", []maker{
 			{"exec", a.execCmd},

@@ -31,6 +31,7 @@ func printed() []struct {
 		{"`snapshot list` (a list of them)", sysctl.Snapshot{}},
 		{"`diff` (a list of them)", sysctl.Difference{}},
 		{"`diff --packages` (a list of them)", sysctl.PackageDifference{}},
+		{"`events` (a list of them)", sysctl.Event{}},
 		{"`config show`", configView(manager.Detail{}, false).value},
 		{"`config show --defaults` (a list of them)", keyInForce{}},
 		{"`image list` (a list of them), `image info`, `image import`", sysctl.Image{}},
