@@ -235,3 +235,18 @@ func loadSnapshots(ctx context.Context, q querier, instance int64) ([]sysctl.Sna
 	parts("profile", func(s *sysctl.Snapshot, v string) { s.Profiles = append(s.Profiles, v) })
 	return list, err
 }
+
+// SnapshotCounts returns how many snapshots instances have, by id; one without any is not there.
+func (d *DB) SnapshotCounts(ctx context.Context) (counts map[int64]int, err error) {
+	counts = map[int64]int{}
+	err = d.read(ctx, func(q querier) error {
+		return each(ctx, q, "SELECT instance, count(*) FROM snapshots GROUP BY instance", nil, func(rows *sql.Rows) error {
+			var id int64
+			var n int
+			err := rows.Scan(&id, &n)
+			counts[id] = n
+			return err
+		})
+	})
+	return counts, err
+}

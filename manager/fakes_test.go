@@ -234,7 +234,11 @@ func (f fakeRuntime) State(id int64) sysctl.State {
 	return s
 }
 
-func (f fakeRuntime) Usage(id int64) sysctl.Usage { return sysctl.Usage{Processes: 5, Memory: 1 << 20} }
+func (f fakeRuntime) Resources(int64, sysctl.Process) sysctl.Resources {
+	return sysctl.Resources{Memory: 1 << 20}
+}
+func (f fakeRuntime) HostResources() sysctl.Resources { return sysctl.Resources{} }
+func (f fakeRuntime) Usage(id int64) sysctl.Usage     { return sysctl.Usage{Processes: 5, Memory: 1 << 20} }
 
 func (f fakeRuntime) Signal(id int64, sig syscall.Signal) error {
 	return f.hit("runtime signal", func() error {

@@ -19,6 +19,8 @@ type Runtime interface {
 	Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File, meanwhile func() error) (sysctl.State, error)
 	State(id int64) sysctl.State
 	Usage(id int64) sysctl.Usage
+	Resources(id int64, init sysctl.Process) sysctl.Resources
+	HostResources() sysctl.Resources
 	Signal(id int64, sig syscall.Signal) error
 	HaltSignal(init string) syscall.Signal
 	HaltCommands(init string) [][]string

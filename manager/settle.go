@@ -70,6 +70,7 @@ func (m *Manager) settle(ctx context.Context, id int64, runID string) (crashes s
 	if err := m.Runtime.Clear(ctx, id); err != nil {
 		return crashes, err
 	}
+	m.tellEnded(ctx, id, runID, sysctl.InstanceShutdown)
 	if inst.Ephemeral {
 		return crashes, m.destroy(ctx, inst)
 	}

@@ -59,6 +59,9 @@ type instanceVerbs interface {
 	Restore(ctx context.Context, name, snap string, o manager.StartOptions) error
 	Copy(ctx context.Context, o manager.CopyOptions) ([]sysctl.Instance, error)
 	Events(ctx context.Context, o manager.EventOptions, each func(sysctl.Event) error) error
+	Loads(ctx context.Context) (manager.HostLoad, []manager.Load, error)
+	Load(ctx context.Context, name string) (manager.Load, error)
+	SnapshotCounts(ctx context.Context) (map[int64]int, error)
 	Diff(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.Difference, error)
 	DiffPackages(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.PackageDifference, error)
 	SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error)

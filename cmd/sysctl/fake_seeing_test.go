@@ -57,3 +57,47 @@ func (f *fake) Events(ctx context.Context, o manager.EventOptions, each func(sys
 	}
 	return nil
 }
+
+// Loads has each instance that runs use more than the one before.
+func (f *fake) Loads(ctx context.Context) (manager.HostLoad, []manager.Load, error) {
+	list, _ := f.List(ctx)
+	loads := []manager.Load{}
+	for _, i := range list {
+		if i.State.Init.PID == 0 {
+			continue
+		}
+		l, _ := f.Load(ctx, i.Name)
+		loads = append(loads, l)
+	}
+	slices.SortFunc(loads, func(a, b manager.Load) int { return strings.Compare(a.Name, b.Name) })
+	host := sysctl.Resources{CPU: time.Hour, CPUs: "0-1", Memory: 1 << 30, MemoryMax: 4 << 30, Cache: 1 << 20, Processes: 99, ProcsMax: 32768,
+		Networks: []sysctl.Traffic{{Name: "eth0", Received: 1, Sent: 2}}, Pressure: []sysctl.Pressure{{Of: "cpu", Some10: 1.5}}}
+	return manager.HostLoad{Resources: host, Running: len(loads), Instances: len(list)}, loads, nil
+}
+
+func (f *fake) Load(_ context.Context, name string) (manager.Load, error) {
+	i, err := f.on("info", name)
+	if err != nil {
+		return manager.Load{}, err
+	}
+	l := manager.Load{ID: i.ID, Name: name, Status: i.State.Status, Disk: 1 << 20, Resources: sysctl.Resources{CPU: -1, Memory: -1, MemoryMax: -1, Processes: -1,
+		ProcsMax: -1, Cache: -1, Swap: -1, Read: -1, Written: -1, CPULimit: -1}}
+	if i.State.Init.PID != 0 {
+		n := i.ID
+		l.Uptime = 90 * time.Second
+		l.Resources = sysctl.Resources{CPU: time.Duration(n) * time.Second, CPUs: "0-1", CPULimit: 0.5, Memory: n << 20, MemoryMax: 512 << 20, Processes: 3 * n, ProcsMax: 0,
+			Cache: 1 << 10, Read: n << 10, Written: 0, Networks: []sysctl.Traffic{{Name: "eth0", Received: 2048, Sent: 1024, PacketsReceived: 5, PacketsSent: 4}},
+			Pressure: []sysctl.Pressure{{Of: "memory", Some10: 2.5, Full10: 1}}}
+	}
+	return l, nil
+}
+
+func (f *fake) SnapshotCounts(context.Context) (map[int64]int, error) {
+	counts := map[int64]int{}
+	for name, list := range f.Snaps {
+		if i := f.Instances[name]; i != nil {
+			counts[i.ID] = len(list)
+		}
+	}
+	return counts, nil
+}

@@ -11,18 +11,30 @@ import (
 )
 
 func (a *app) infoCmd() *cobra.Command {
+	var uses bool
 	cmd := &cobra.Command{
-		Use:   "info NAME",
+		Use:   "info [NAME]",
 		Short: "show everything known of an instance",
 		Long: `Shows an instance: status, addresses, init, image, profiles, what it uses, the measures by which its guest boots
 here (those that it was started with or, where it does not run, those of its next start), and, where it is broken, why.
-JSON and YAML have its configuration too; "sysctl config show" prints that alone.`,
-		Example:           "  sysctl info web1\n  sysctl info web1 --format yaml",
-		Args:              takes(1, 1),
+JSON and YAML have its configuration too; "sysctl config show" prints that alone.
+
+With --resources, shows what the host has and uses and, where an instance is named, what it uses of what it may: CPUs, memory,
+processes, disks, network, and the pressure where the kernel measures it.`,
+		Example:           "  sysctl info web1\n  sysctl info web1 --format yaml\n  sysctl info --resources\n  sysctl info web1 --resources",
+		Args:              takes(0, 1),
 		ValidArgsFunction: first(a.names()),
 	}
+	cmd.Flags().BoolVar(&uses, "resources", false, "what the host and the instance use and may use")
 	out := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if uses {
+			name := strings.Join(args, "")
+			return a.with(cmd, func(ctx context.Context, b backend) error { return a.showResources(ctx, b, *out, name) })
+		}
+		if len(args) == 0 {
+			return usageError(cmd, "too few arguments: name an instance, or add --resources for the host's")
+		}
 		return a.with(cmd, func(ctx context.Context, b backend) error {
 			d, err := b.Info(ctx, args[0])
 			if err != nil {

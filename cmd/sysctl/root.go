@@ -75,6 +75,7 @@ network configuration, for years.`,
 			{"copy", a.copyCmd},
 			{"diff", a.diffCmd},
 			{"events", a.eventsCmd},
+			{"top", a.topCmd},
 		}},
 		{"Inside", []maker{
 			{"exec", a.execCmd},

@@ -32,6 +32,8 @@ func printed() []struct {
 		{"`diff` (a list of them)", sysctl.Difference{}},
 		{"`diff --packages` (a list of them)", sysctl.PackageDifference{}},
 		{"`events` (a list of them)", sysctl.Event{}},
+		{"`info --resources`", resources{}},
+		{"`top`", topSample{}},
 		{"`config show`", configView(manager.Detail{}, false).value},
 		{"`config show --defaults` (a list of them)", keyInForce{}},
 		{"`image list` (a list of them), `image info`, `image import`", sysctl.Image{}},

@@ -21,6 +21,15 @@ type ttyGuard struct {
 	mu    sync.Mutex
 	fd    int
 	saved *term.State
+	out   *os.File
+	end   string // is written to out when it is restored
+}
+
+// atRestore has a string be written when the terminal, which is in raw mode, is restored.
+func (g *ttyGuard) atRestore(out *os.File, s string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.out, g.end = out, s
 }
 
 // raw puts a terminal into raw mode until restore is called.
@@ -42,6 +51,10 @@ func (g *ttyGuard) restore() {
 	if g.saved != nil {
 		_ = term.Restore(g.fd, g.saved) // the terminal may be gone: nothing is left to restore
 		g.saved = nil
+		if g.end != "" {
+			_, _ = io.WriteString(g.out, g.end)
+			g.end = ""
+		}
 	}
 }
 

@@ -70,7 +70,10 @@ END;
 CREATE TRIGGER network_made AFTER INSERT ON networks BEGIN
 	INSERT INTO events (action, name) VALUES ('network-created', NEW.name);
 END;
-CREATE TRIGGER network_changed AFTER UPDATE ON networks BEGIN
+CREATE TRIGGER network_renamed AFTER UPDATE OF name ON networks WHEN NEW.name <> OLD.name BEGIN
+	INSERT INTO events (action, name, context) VALUES ('network-renamed', NEW.name, json_object('old_name', OLD.name));
+END;
+CREATE TRIGGER network_changed AFTER UPDATE ON networks WHEN NEW.name = OLD.name BEGIN
 	INSERT INTO events (action, name) VALUES ('network-updated', NEW.name);
 END;
 CREATE TRIGGER network_deleted AFTER DELETE ON networks BEGIN
