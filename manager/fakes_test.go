@@ -60,10 +60,12 @@ type world struct {
 	nothing       bool // there is nothing to change in them
 	patched       bool // what is under construction
 	patchedUppers map[int64]bool
-	tops          map[int64]string  // the uppermost layer of each upper, as overlay remembers it
-	os            sysctl.Guest      // in every tree
-	promised      sysctl.Guest      // by every recipe; nothing: os
-	meanwhile     func()            // what happens while trees are compared
+	tops          map[int64]string // the uppermost layer of each upper, as overlay remembers it
+	os            sysctl.Guest     // in every tree
+	promised      sysctl.Guest     // by every recipe; nothing: os
+	meanwhile     func()           // what happens while trees are compared
+	views         []sysctl.View
+	inUse         bool              // what is mounted
 	base          map[string]string // files of a new tree
 	trees         string            // where trees under construction are; "": nowhere
 	built         *treetest.Tree    // the newest that was committed
@@ -667,6 +669,24 @@ func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, 
 type fakeComparison struct {
 	world    *world
 	from, to sysctl.Side
+}
+
+func (f fakeStorage) Mount(_ context.Context, id int64, side sysctl.Side, dir string) error {
+	v := sysctl.View{Instance: id, Dir: dir}
+	if side.Instance == 0 {
+		v.Layer = side.Layers[len(side.Layers)-1][:8]
+	}
+	return f.hit("mount view", func() error { f.views = append(f.views, v); return nil })
+}
+
+func (f fakeStorage) Views() ([]sysctl.View, error) { return slices.Clone(f.views), nil }
+
+func (f fakeStorage) Unmount(v sysctl.View, detach bool) error {
+	if f.inUse && !detach {
+		return sysctl.E(sysctl.Busy, "%s is in use", v.Dir)
+	}
+	f.views = slices.DeleteFunc(f.views, func(o sysctl.View) bool { return o == v })
+	return nil
 }
 
 func (f fakeStorage) OpenComparison(_ context.Context, from, to sysctl.Side) (manager.Comparison, error) {

@@ -86,6 +86,9 @@ type Storage interface {
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)
 	OpenComparison(ctx context.Context, from, to sysctl.Side) (Comparison, error)
+	Mount(ctx context.Context, id int64, side sysctl.Side, dir string) error
+	Views() ([]sysctl.View, error)
+	Unmount(v sysctl.View, detach bool) error
 	OpenDir(path string) (OpenedTree, error)
 	OpenProcess(p sysctl.Process) (OpenedTree, error)
 	Sweep(ctx context.Context) error

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -18,6 +19,9 @@ func (s *Store) DeleteLayer(ctx context.Context, id string) error {
 	if err := checkLayerID(id); err != nil {
 		return err
 	}
-	err := s.discard(ctx, filepath.Join(s.layers(), id))
+	err := s.detachViews(func(v sysctl.View) bool { return v.Layer != "" && strings.HasPrefix(id, v.Layer) })
+	if err == nil {
+		err = s.discard(ctx, filepath.Join(s.layers(), id))
+	}
 	return sysctl.Wrap(err, "delete layer %s", sysctl.ShortID(id))
 }

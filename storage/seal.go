@@ -101,7 +101,11 @@ func (s *Store) RenewUpper(ctx context.Context, inst int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return sysctl.Wrap(s.renew(ctx, s.instance(inst)), "renew upper of instance %d", inst)
+	err := s.detachViews(func(v sysctl.View) bool { return v.Instance == inst && v.Layer == "" })
+	if err == nil {
+		err = s.renew(ctx, s.instance(inst))
+	}
+	return sysctl.Wrap(err, "renew upper of instance %d", inst)
 }
 
 func (s *Store) renew(ctx context.Context, dir string) error {

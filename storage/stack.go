@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,7 @@ type stack struct {
 	lowers []string // lowest first
 	upper  string   // directory with upper and work; "": read-only
 	base   string   // any directory: a tmpfs covers it in the mount namespace that goes away
+	source string   // what the mount table says it is made of; "": "overlay"
 }
 
 // open mounts the stack on a thread with a mount namespace of its own, which goes away with it: overlay wants
@@ -119,7 +121,7 @@ func (st stack) open(m sysctl.IDMap) (*os.File, error) {
 			}
 		}
 		var err error
-		root, err = mountOverlay(len(st.lowers), st.upper != "")
+		root, err = mountOverlay(len(st.lowers), st.upper != "", cmp.Or(st.source, "overlay"))
 		return err
 	})
 	return root, err
@@ -208,7 +210,7 @@ func cloneTree(path string, below uint, ns *os.File) (int, error) {
 // mountOverlay mounts n lowers and the upper where place put them. metacopy stays off and redirect_dir and index
 // on whatever the host's defaults: rename(2) of an image's directory and hard links work as
 // on any filesystem.
-func mountOverlay(n int, writable bool) (*os.File, error) {
+func mountOverlay(n int, writable bool, source string) (*os.File, error) {
 	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err == unix.ENODEV {
 		return nil, sysctl.E(sysctl.Unsupported, "this kernel has no overlay filesystem: %w", err).WithHint("modprobe overlay")
@@ -217,7 +219,7 @@ func mountOverlay(n int, writable bool) (*os.File, error) {
 		return nil, sysctl.Wrap(err, "open overlay")
 	}
 	defer unix.Close(fd)
-	options := append(lowerOptions(n), [2]string{"xino", "auto"}, [2]string{"metacopy", "off"}, [2]string{"source", "overlay"})
+	options := append(lowerOptions(n), [2]string{"xino", "auto"}, [2]string{"metacopy", "off"}, [2]string{"source", source})
 	if writable {
 		options = append(options, [2]string{"upperdir", "u/upper"}, [2]string{"workdir", "u/work"},
 			[2]string{"redirect_dir", "on"}, [2]string{"index", "on"})

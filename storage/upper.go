@@ -63,7 +63,11 @@ func makeUpper(dir string) error {
 // holds its lock. When it fails or ctx ends half-way the upper is in the trash, out of everybody's
 // sight, and SweepStaging removes the rest.
 func (s *Store) DeleteUpper(ctx context.Context, inst int64) error {
-	return sysctl.Wrap(s.discard(ctx, s.instance(inst)), "delete upper of instance %d", inst)
+	err := s.detachViews(func(v sysctl.View) bool { return v.Instance == inst })
+	if err == nil {
+		err = s.discard(ctx, s.instance(inst))
+	}
+	return sysctl.Wrap(err, "delete upper of instance %d", inst)
 }
 
 // Usage returns the bytes allocated on disk for what an instance wrote (st_blocks), hard links

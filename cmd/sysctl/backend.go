@@ -62,6 +62,9 @@ type instanceVerbs interface {
 	Loads(ctx context.Context) (manager.HostLoad, []manager.Load, error)
 	Load(ctx context.Context, name string) (manager.Load, error)
 	SnapshotCounts(ctx context.Context) (map[int64]int, error)
+	Mount(ctx context.Context, name, snap, dir string) error
+	Views(ctx context.Context) ([]manager.View, error)
+	Unmount(ctx context.Context, ref string, detach bool) error
 	Diff(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.Difference, error)
 	DiffPackages(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.PackageDifference, error)
 	SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error)

@@ -101,3 +101,22 @@ func (f *fake) SnapshotCounts(context.Context) (map[int64]int, error) {
 	}
 	return counts, nil
 }
+
+func (f *fake) Mount(_ context.Context, name, snap, dir string) error {
+	if err := f.comparable(name, manager.DiffOptions{From: snap}); err != nil {
+		return err
+	}
+	f.Mounts = append(f.Mounts, manager.View{Name: name, Snapshot: snap, Dir: dir})
+	return nil
+}
+
+func (f *fake) Views(context.Context) ([]manager.View, error) { return f.Mounts, nil }
+
+func (f *fake) Unmount(_ context.Context, ref string, _ bool) error {
+	n := len(f.Mounts)
+	f.Mounts = slices.DeleteFunc(f.Mounts, func(v manager.View) bool { return v.Name == ref || v.Dir == ref })
+	if len(f.Mounts) == n {
+		return sysctl.Wrap(sysctl.E(sysctl.NotFound, "nothing of ours is mounted there").WithHint("sysctl mount"), "umount %s", ref)
+	}
+	return nil
+}

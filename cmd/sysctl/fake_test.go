@@ -34,6 +34,8 @@ type fake struct {
 	Nets      map[string]sysctl.Network    `json:"nets"`
 	Last      string                       `json:"last"` // the last request that has no other effect, as JSON
 
+	Mounts []manager.View `json:"views"`
+
 	broken bool // two of its recipes are
 
 	exec func(manager.ExecOptions) (int, error) // nil: a few commands of its own

@@ -19,7 +19,7 @@ func verbs() []string {
 	return []string{
 		"launch", "create", "start", "stop", "restart", "freeze", "unfreeze", "delete", "rename", "list", "info",
 		"snapshot", "restore", "copy", "diff", "events", "top",
-		"exec", "shell", "console", "logs", "file",
+		"exec", "shell", "console", "logs", "file", "mount", "umount",
 		"image", "template", "profile", "config", "network",
 		"check", "autostart", "autostop", "environment", "version", "completion", "help", "settle", "wire", "docs",
 		"__complete", "__completeNoDesc", // what completion scripts call

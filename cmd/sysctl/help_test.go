@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
 )
 
 // everyCommand calls f for every command below root.
@@ -105,6 +106,10 @@ func seededFor(verb string) *fake {
 	case "launch", "create":
 		f := seeded(sysctl.Running)
 		delete(f.Pieces, "shared")
+		return f
+	case "umount":
+		f := seeded(sysctl.Running, "web1")
+		f.Mounts = []manager.View{{Name: "web1", Dir: "/mnt"}}
 		return f
 	case "remove":
 		return seeded(sysctl.Running)

@@ -83,6 +83,8 @@ network configuration, for years.`,
 			{"console", a.consoleCmd},
 			{"logs", a.logsCmd},
 			{"file", a.fileCmd},
+			{"mount", a.mountCmd},
+			{"umount", a.umountCmd},
 		}},
 		{"Their parts", []maker{
 			{"image", a.imageCmd},

@@ -34,6 +34,7 @@ func printed() []struct {
 		{"`events` (a list of them)", sysctl.Event{}},
 		{"`info --resources`", resources{}},
 		{"`top`", topSample{}},
+		{"`mount` (a list of them)", manager.View{}},
 		{"`config show`", configView(manager.Detail{}, false).value},
 		{"`config show --defaults` (a list of them)", keyInForce{}},
 		{"`image list` (a list of them), `image info`, `image import`", sysctl.Image{}},
