@@ -19,7 +19,7 @@ import (
 // topOptions is what top was asked for.
 type topOptions struct {
 	delay time.Duration
-	count int // 0: until it is ended
+	count int // 0: it was not said
 	by    string
 	back  bool
 	f     format
@@ -35,8 +35,8 @@ func (a *app) topCmd() *cobra.Command {
 reads from and writes to disks and its network each second, and processes. Keys: c, m, i, n, a, p sort by CPU, memory,
 disk (i/o), network, name or processes, r turns the order round, space looks at once, q or Ctrl-C ends.
 
-Where standard output is no terminal, and with --count or --once, tables are printed one after the other; JSON is one
-line for each (with --once one value).`,
+Where standard output is no terminal, or with --once, one table is printed, of what is used within the delay; --count
+prints several, in JSON one line for each.`,
 		Example: `  sysctl top
   sysctl top --sort memory
   sysctl top --once
@@ -77,6 +77,7 @@ line for each (with --once one value).`,
 			if o.count == 0 && o.f == "table" && isTerminal(a.stdin) && isTerminal(a.stdout) && dumb != "" && dumb != "dumb" {
 				return sysctl.Wrap(a.watchTop(ctx, b, o), "top")
 			}
+			o.count = max(o.count, 1)
 			return a.printTops(ctx, b, o)
 		})
 	}
@@ -102,13 +103,10 @@ func (a *app) printTops(ctx context.Context, b backend, o topOptions) error {
 	}
 	tick := time.NewTicker(o.delay)
 	defer tick.Stop()
-	for n := 0; o.count == 0 || n < o.count; n++ {
+	for n := 0; n < o.count; n++ {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if o.count == 0 {
-				return nil // that is how it ends
-			}
 			return ctx.Err()
 		}
 		sample, err := s.look(ctx, b, time.Now, o)
