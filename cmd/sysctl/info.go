@@ -19,8 +19,8 @@ func (a *app) infoCmd() *cobra.Command {
 here (those that it was started with or, where it does not run, those of its next start), and, where it is broken, why.
 JSON and YAML have its configuration too; "sysctl config show" prints that alone.
 
-With --resources, shows what the host has and uses and, where an instance is named, what it uses of what it may: CPUs, memory,
-processes, disks, network, and the pressure where the kernel measures it.`,
+With --resources, shows what the host has and uses and, where an instance is named, what it uses of what it may: CPUs,
+memory, processes, disks, network, and the pressure where the kernel measures it.`,
 		Example:           "  sysctl info web1\n  sysctl info web1 --format yaml\n  sysctl info --resources\n  sysctl info web1 --resources",
 		Args:              takes(0, 1),
 		ValidArgsFunction: first(a.names()),

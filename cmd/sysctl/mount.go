@@ -13,13 +13,14 @@ func (a *app) mountCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mount [NAME DIRECTORY [SNAPSHOT]]",
 		Short: "show an instance's files in a directory of the host",
-		Long: `Mounts what an instance's root is, or was at a snapshot, on an empty directory of the host, for backup tools such as borg
-and rsync: owners are as in the guest, and nothing of its own mounts is in it. It is read-only ("sysctl file" writes), and
-devices and programs in it have no effect on the host.
+		Long: `Mounts what an instance's root is, or was at a snapshot, on an empty directory of the host, for backup tools such as
+borg and rsync: owners are as in the guest, and nothing of its own mounts is in it. It is read-only ("sysctl file"
+writes), and devices and programs in it have no effect on the host.
 
-The instance may run, and be started and stopped meanwhile; of a guest that runs, what it changes where somebody has
-looked already may not be seen: for one moment of all files, mount a snapshot. "sysctl umount" or umount(8) takes it
-away, and so does a restore of the instance, or what deletes the instance or the snapshot. Without arguments, lists what is mounted.`,
+The instance may run, and be started and stopped meanwhile. Of a guest that runs, what it changes where somebody has
+looked already may not be seen: mount it anew for each backup, or mount a snapshot, which is one moment of all files.
+"sysctl umount" or umount(8) takes it away, and so does a restore of the instance, or what deletes the instance or the
+snapshot. Without arguments, lists what is mounted.`,
 		Example: `  sysctl mount web1 /mnt
   sysctl mount web1 /mnt snap0
   sysctl mount`,
