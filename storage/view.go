@@ -126,22 +126,6 @@ func (s *Store) viewsOf(mountinfo string) []sysctl.View {
 	return list
 }
 
-// unescape undoes mountinfo's escapes: \040 and the like.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
 // Unmount takes a view away. With detach also one in use, which is gone when its last user is. Absent is success. The kind
 // is Busy where it is in use.
 func (s *Store) Unmount(v sysctl.View, detach bool) error {
