@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,13 @@ type traits struct {
 func (a *app) run(ctx context.Context) int {
 	a.screen = newScreen(a.stderr)
 	a.notes = a.screen
+	if host, rest, is := completesHost(a.args); is {
+		a.completeRemote(ctx, host, rest)
+		return exitOK
+	}
+	if host, rest, is := cutHost(a.args); is {
+		return a.report(a.remote(ctx, host, rest))
+	}
 	root := a.treeFor(a.args)
 	args := a.args
 	if keysWanted(args) {
@@ -97,7 +105,15 @@ func (a *app) needsRoot(cmd *cobra.Command) error {
 		}
 	}
 	line = append(append(line, "sysctl"), a.args...)
-	return sysctl.E(sysctl.Permission, "%s: needs root", verbPath(cmd)).WithHint("%s", quoteArgs(line))
+	hint := quoteArgs(line)
+	if from, ok := a.env(fromKey); ok {
+		_, host, at := strings.Cut(from, "@")
+		if !at {
+			host = from
+		}
+		hint = quoteArgs(slices.Concat([]string{"sysctl", "-H", "root@" + host}, a.args))
+	}
+	return sysctl.E(sysctl.Permission, "%s: needs root", verbPath(cmd)).WithHint("%s", hint)
 }
 
 // note writes one line for people to standard error.

@@ -115,6 +115,11 @@ func (a *app) printError(err error) {
 		a.note("sysctl: %s", clean(line))
 	}
 	if hint := sysctl.HintOf(err); hint != "" {
+		if rest, ours := strings.CutPrefix(hint, "sysctl "); ours && !strings.HasPrefix(rest, "-H ") {
+			if from, far := a.env(fromKey); far { // it is typed where the verb was
+				hint = "sysctl -H " + quoteArg(from) + " " + rest
+			}
+		}
 		a.note("hint: %s", clean(hint))
 	}
 	if !a.debug {

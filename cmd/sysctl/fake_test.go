@@ -451,7 +451,7 @@ func (f *fake) CheckTemplates(ctx context.Context) ([]manager.Checked, error) {
 	return list, nil
 }
 
-func (f *fake) Exec(_ context.Context, name string, o manager.ExecOptions) (int, error) {
+func (f *fake) Exec(ctx context.Context, name string, o manager.ExecOptions) (int, error) {
 	if _, err := f.on("exec", name, sysctl.Running); err != nil {
 		return 0, err
 	}
@@ -472,6 +472,15 @@ func (f *fake) Exec(_ context.Context, name string, o manager.ExecOptions) (int,
 		return 0, err
 	case "exit":
 		return strconv.Atoi(words)
+	case "sizes": // of its terminal, two of them
+		for range 2 {
+			size := <-o.Resize
+			fmt.Fprintf(o.Stdout, "%dx%d\r\n", size.Rows, size.Cols)
+		}
+	case "wait": // until it is told to end, and write that into a file
+		fmt.Fprintln(o.Stdout, "waiting")
+		<-ctx.Done()
+		return 0, errors.Join(ctx.Err(), os.WriteFile(words, nil, 0o600))
 	}
 	return 0, nil
 }

@@ -26,11 +26,12 @@ func verbs() []string {
 	}
 }
 
-// ours reports whether a command line is for us: none at all, -h or --help, or one that begins with
-// one of our verbs. Our flags come after the verb, so that every other leading flag (-a, -w, -n, -p, -V,
+// ours reports whether a command line is for us: none at all, -h or --help, -H HOST or --host HOST, which the other tool does not
+// have, or one that begins with one of our verbs. Our other flags come after the verb, so that every other leading flag (-a, -w, -n, -p, -V,
 // --system, …) is the other tool's.
 func ours(args []string) bool {
-	return len(args) == 0 || args[0] == "-h" || args[0] == "--help" || slices.Contains(verbs(), args[0])
+	_, _, far := cutHost(args)
+	return len(args) == 0 || args[0] == "-h" || args[0] == "--help" || far || slices.Contains(verbs(), args[0])
 }
 
 // handOn replaces this process by the next sysctl, with the same environment. It returns only when no
@@ -73,7 +74,7 @@ func candidates(path string, self os.FileInfo) []string {
 
 // reportNobody says that there is no other sysctl and returns the exit status.
 func reportNobody(stderr io.Writer, args []string) int {
-	a := &app{notes: stderr}
+	a := &app{notes: stderr, env: os.LookupEnv}
 	err := sysctl.E(sysctl.Unsupported, "%s: not a verb of ours, and there is no other sysctl on PATH to hand it on to", quoteArgs(args)).
 		WithHint("sysctl help")
 	if near := sysctl.Nearest(args[0], shown(verbs())); near != "" {

@@ -14,6 +14,12 @@ import (
 const handedOn = `Everything else (sysctl -a, -w, -n, -p, -V, --system, kernel.hostname, net.ipv4.ip_forward=1, …) is
 handed on unchanged to the system's own sysctl: see sysctl(8).`
 
+// farHelp is what the help says of other machines.
+const farHelp = `
+On another machine:
+  sysctl -H [USER@]HOST[:PORT] VERB …  run the verb there, over ssh (doc/remote.md)
+`
+
 func (a *app) helpCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "help [VERB | exit-codes]",
@@ -73,6 +79,7 @@ func (a *app) helpText(cmd *cobra.Command) string {
 	}
 	section("Flags", allFlags(cmd).FlagUsages())
 	if !cmd.HasParent() {
+		b.WriteString(farHelp)
 		b.WriteString("\n\"sysctl VERB --help\" says more; \"sysctl help exit-codes\" lists the exit statuses.\n" + handedOn + "\n")
 		return b.String()
 	}

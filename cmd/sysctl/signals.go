@@ -24,6 +24,7 @@ func (a *app) interruptible(ctx context.Context, undoes bool) (context.Context, 
 		}
 	}
 	done := make(chan struct{})
+	go a.hangup(caught, done)
 	go func() {
 		select {
 		case <-caught:

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/internal/needs"
+)
+
+func TestCutHost(t *testing.T) {
+	for line, want := range map[string][]string{
+		"-H box list": {"box", "list"}, "-Hbox list -q": {"box", "list", "-q"}, "--host box": {"box"}, "--host=root@box list": {"root@box", "list"}, "-H": {""},
+		"list -H box": nil, "-h": nil, "": nil, "--hosts box": nil,
+	} {
+		host, rest, is := cutHost(strings.Fields(line))
+		if is != (want != nil) || is && !slices.Equal(append([]string{host}, rest...), want) {
+			t.Errorf("%q: %q %q %v", line, host, rest, is)
+		}
+	}
+}
+
+func TestParseHost(t *testing.T) {
+	for word, want := range map[string][2]string{
+		"box": {"box", ""}, "root@box": {"root@box", ""}, "root@box:2222": {"root@box", "2222"}, "::1": {"::1", ""}, "[::1]:22": {"::1", "22"}, "me@[fd00::2]": {"me@fd00::2", ""},
+	} {
+		if h, err := parseHost(word); err != nil || h.dest != want[0] || h.port != want[1] {
+			t.Errorf("%q: %+v, %v", word, h, err)
+		}
+	}
+	for _, word := range []string{"", "-oProxyCommand=x", "@box", "root@", "root@-x", "a b", "a;b", "$(x)", "box:", "box:0", "box:65536", "box:ssh", "[::1", "[::1]x", "a'b", "`x`", "a/b"} {
+		if _, err := parseHost(word); sysctl.KindOf(err) != sysctl.Invalid {
+			t.Errorf("%q: %v", word, err)
+		}
+	}
+}
+
+// Every login shell that is here reads the words that were written.
+func TestQuoteRemote(t *testing.T) {
+	words := []string{"plain", "", "a b", "it's", `"`, `back\slash`, `\\`, "$HOME", "`id`", "*", "~", "=ls", "a=~", "ü", "!!", "#", "{a,b}", "tab\there", "line\nbreak", "-x", "%1", "^", "a;b|c&d<e>f(g)"}
+	found := 0
+	for _, shell := range []string{"sh", "bash", "zsh", "fish", "ksh"} {
+		path, err := exec.LookPath(shell)
+		if err != nil {
+			continue
+		}
+		found++
+		line := "printf '%s\\0'"
+		for _, w := range words {
+			line += " " + quoteRemote(w)
+		}
+		out, err := exec.Command(path, "-c", line).Output()
+		if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); err != nil || !slices.Equal(got, words) {
+			t.Errorf("%s reads %q, %v", shell, got, err)
+		}
+	}
+	if found == 0 {
+		t.Error("no shell")
+	}
+}
+
+// farSide is a machine that can only be reached by ssh: an sshd of this test's own on the loopback, where "sysctl" has a fake backend.
+type farSide struct {
+	host string // for -H
+	env  []string
+	dir  string
+}
+
+func newFarSide(t *testing.T) farSide {
+	t.Helper()
+	needs.Root(t)
+	needs.Program(t, "ssh")
+	needs.Program(t, "ssh-keygen")
+	sshd := needs.Program(t, "sshd")
+	if err := os.Mkdir("/run/sshd", 0o755); err == nil {
+		t.Cleanup(func() { os.Remove("/run/sshd") })
+	} else if !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name, format string, args ...any) {
+		t.Helper()
+		if err := os.WriteFile(at(name), fmt.Appendf(nil, format, args...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"host", "me"} {
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", at(key)).CombinedOutput(); err != nil {
+			t.Fatalf("ssh-keygen: %v\n%s", err, out)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	listener.Close()
+	public, err := os.ReadFile(at("host.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link(t, self, at("bin/sysctl"))
+	write("known", "[127.0.0.1]:%d %s", port, public)
+	write("config", "Host *\n IdentityFile %s\n IdentitiesOnly yes\n UserKnownHostsFile %s\n GlobalKnownHostsFile none\n", at("me"), at("known"))
+	write("sshd", "Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nPidFile none\nSetEnv PATH=%s:/usr/bin:/bin FAKE_STATE=%s\n",
+		port, at("host"), at("me.pub"), at("bin"), at("state"))
+	log, err := os.Create(at("log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(sshd, "-D", "-e", "-f", at("sshd"))
+	cmd.Stderr = log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); log.Close() })
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			break
+		}
+		if time.Now().After(end) {
+			said, _ := os.ReadFile(at("log"))
+			t.Fatalf("sshd does not listen: %s", said)
+		}
+	}
+	return farSide{"root@" + address, append(os.Environ(), "SYSCTL_SSH=ssh -F "+at("config"), "PATH=/usr/bin:/bin", "HOME="+dir), dir}
+}
+
+// command is a command line for that machine, of the real program.
+func (f farSide) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(realBinary, append([]string{"-H", f.host}, args...)...)
+	cmd.Env, cmd.Dir = f.env, f.dir
+	return cmd
+}
+
+func (f farSide) run(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := f.command(args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+func TestOverSSH(t *testing.T) {
+	far := newFarSide(t)
+	noise := make([]byte, 3<<20)
+	rand.Read(noise)
+	if got := far.run(t, string(noise), "exec", "web1", "--", "cat"); got.stdout != string(noise) || got.stderr != "" || got.status != 0 {
+		t.Errorf("3 MiB came back as %d bytes, status %d, %q", len(got.stdout), got.status, got.stderr)
+	}
+	for line, want := range map[string]result{
+		"exec web1 -- exit 7":             {status: 7},
+		"exec web1 -- exit 255":           {status: 255},
+		"exec web1 -- echo a  'b $HOME *": {stdout: "a 'b $HOME *\n"},
+		"exec web1 -- complain x":         {stderr: "x\n"},
+		"list -q web1":                    {stdout: "web1\n"},
+		"kernel.ostype":                   {stdout: "kernel.ostype = Linux\n"},
+	} {
+		got := far.run(t, "", strings.Fields(line)...)
+		if got != want {
+			t.Errorf("%s: %+v, want %+v", line, got, want)
+		}
+	}
+	if got := far.run(t, "", "exec", "nope", "--", "echo"); got.status != 125 || !strings.Contains(got.stderr, "hint: sysctl -H "+far.host+" ") {
+		t.Errorf("a hint is to be typed here: %+v", got)
+	}
+
+	if err := os.WriteFile(filepath.Join(far.dir, "note"), []byte("of here\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if got := far.run(t, "", "file", "push", "note", "web1/root/"); got.status != 0 {
+		t.Errorf("push: %+v", got)
+	}
+	if got := far.run(t, "", "file", "pull", "web1/root/note", "back"); got.status != 0 {
+		t.Errorf("pull: %+v", got)
+	}
+	if b, err := os.ReadFile(filepath.Join(far.dir, "back")); string(b) != "of here\n" {
+		t.Errorf("it came back as %q, %v", b, err)
+	}
+	if got := far.run(t, "", "file", "pull", "nope/no/such", "none"); got.status != 3 {
+		t.Errorf("pull of nothing: %+v", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(far.dir, ".*.part")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	for _, args := range [][]string{{"file", "push", "-r", ".", "web1/root"}, {"image", "import", "./note", "--alias", "x"}} {
+		if got := far.run(t, "", args...); got.status == 0 || !strings.Contains(got.stderr, "hint: ") {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+
+	complete := exec.Command(realBinary, "__complete", "-H", "root", "@", strings.TrimPrefix(far.host, "root@"), "start", "")
+	complete.Env = far.env
+	if out, err := complete.Output(); err != nil || !strings.HasPrefix(string(out), "old1\n") {
+		t.Errorf("completion: %q, %v", out, err)
+	}
+}
+
+func TestSSHFails(t *testing.T) {
+	far := newFarSide(t)
+	with := func(host string, ssh string, args ...string) result {
+		far := far
+		far.host = host
+		far.env = append(slices.Clone(far.env), "SYSCTL_SSH="+ssh)
+		return far.run(t, "", args...)
+	}
+	config := "ssh -F " + filepath.Join(far.dir, "config")
+	for name, c := range map[string]struct {
+		got    result
+		status int
+		says   string
+	}{
+		"nobody listens":       {with("root@127.0.0.1:1", config, "list"), 10, "Connection refused\nhint: ssh -v -p 1 root@127.0.0.1 true\n"},
+		"exec's own failure":   {with("root@127.0.0.1:1", config, "exec", "web1", "--", "true"), 125, "Connection refused\n"},
+		"unknown key":          {with(far.host, config+" -o UserKnownHostsFile=/dev/null -o BatchMode=yes", "list"), 10, "Host key verification failed.\nhint: ssh -p "},
+		"no key of ours":       {with(far.host, config+" -i /dev/null -o IdentityFile=none -o PubkeyAuthentication=no", "list"), 10, "Permission denied"},
+		"no ssh":               {with(far.host, "no-such-ssh", "list"), 8, "no-such-ssh is not installed here\nhint: apt-get install openssh-client\n"},
+		"nothing to do":        {with(far.host, config), 2, "what to run there is missing"},
+		"an option for a host": {with("-oProxyCommand=x", config, "list"), 2, "write [USER@]HOST[:PORT]"},
+	} {
+		if c.got.status != c.status || !strings.Contains(c.got.stderr, c.says) || c.got.stdout != "" {
+			t.Errorf("%s: %+v", name, c.got)
+		}
+	}
+	if err := os.Remove(filepath.Join(far.dir, "bin", "sysctl")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("/usr/local/bin/sysctl"); err == nil {
+		return // what is installed there would be found
+	}
+	if got := far.run(t, "", "list"); got.status != 8 || got.stderr != "sysctl: "+far.host+": this sysctl is not installed there\n" {
+		t.Errorf("nothing there: %+v", got)
+	}
+}
+
+// With a terminal its size is passed on, and Ctrl-C; without one, who is interrupted takes the verb on the other side along.
+func TestTerminalOverSSH(t *testing.T) {
+	far := newFarSide(t)
+	wait := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: not within a minute", what)
+			}
+		}
+	}
+	there := func(name string) func() bool {
+		return func() bool { _, err := os.Stat(filepath.Join(far.dir, name)); return err == nil }
+	}
+	onTTY := func(args ...string) (*terminal, *exec.Cmd, func(string)) {
+		tty := newTerminal(t)
+		cmd := far.command(args...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = tty.slave, tty.slave, tty.slave
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return tty, cmd, func(text string) {
+			t.Helper()
+			wait(text, func() bool {
+				tty.mu.Lock()
+				defer tty.mu.Unlock()
+				return strings.Contains(tty.output.String(), text)
+			})
+		}
+	}
+	tty, cmd, shows := onTTY("exec", "web1", "--", "sizes")
+	shows("24x80")
+	resizeTerminal(t, tty.master, 50, 132)
+	shows("50x132")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+
+	ended := filepath.Join(far.dir, "ctrl-c")
+	tty, cmd, shows = onTTY("exec", "-T", "web1", "--", "wait", ended)
+	shows("waiting")
+	if _, err := tty.master.Write([]byte{3}); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if status := cmd.ProcessState.ExitCode(); status != 130 {
+		t.Errorf("Ctrl-C: status %d, %q", status, tty.output.String())
+	}
+	wait("Ctrl-C", there("ctrl-c"))
+
+	out, err := os.Create(filepath.Join(far.dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd = far.command("exec", "web1", "--", "wait", filepath.Join(far.dir, "hangup"))
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait("waiting", func() bool { b, _ := os.ReadFile(out.Name()); return len(b) > 0 })
+	cmd.Process.Signal(syscall.SIGTERM)
+	cmd.Wait()
+	if status := cmd.ProcessState.ExitCode(); status != 130 {
+		t.Errorf("SIGTERM: status %d", status)
+	}
+	wait("the other side", there("hangup"))
+}
