@@ -16,6 +16,7 @@ type Boot struct {
 	IDMap       IDMap
 	Environment map[string]string
 	Limits
+	Kernel   Kernel
 	Disks    []string // where in the guest the disks go that are handed over with the boot
 	NICs     []BootNIC
 	Compat   Compat

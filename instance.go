@@ -33,6 +33,7 @@ type Device map[string]string
 type IDMap struct {
 	Base uint32 `json:"base"`
 	Size uint32 `json:"size"`
+	Raw  string `json:"raw,omitempty"` // raw.idmap: guest ids that are other ids of the host
 }
 
 // NIC is one interface of an instance with the addresses it has claimed on its network.

@@ -18,6 +18,10 @@ type Spec struct {
 	Autostart   Autostart
 	Restart     bool // boot.autorestart: start it again when its init has crashed
 	Shutdown    Shutdown
+	Kernel      Kernel
+	IDs         IDSpec
+	Protection  Protection
+	CloudInit   CloudInit
 	Guest       GuestSpec
 	Compat      map[string]Choice // compat.*: by measure
 	Snapshots   SnapshotSpec
@@ -71,6 +75,26 @@ type Shutdown struct {
 	Priority int           // higher stops first
 	Timeout  time.Duration // how long the guest may take; 0: the default of a stop
 	Force    bool          // kill it at once
+}
+
+// IDSpec is security.idmap.* and raw.idmap: which of the host's ids an instance has. Zero: a free range of the usual size.
+type IDSpec struct {
+	Base uint32
+	Size uint32
+	Raw  string // raw.idmap, as CheckRawIDs takes it
+}
+
+// Protection is security.protection.*: what is refused until it is unset.
+type Protection struct {
+	Delete bool
+	Start  bool
+}
+
+// CloudInit is cloud-init.*: what the guest's cloud-init finds as its NoCloud seed. All empty: no seed.
+type CloudInit struct {
+	UserData      string
+	VendorData    string
+	NetworkConfig string
 }
 
 // Disk is a disk device: a host path bound into the guest, or an empty filesystem in memory.

@@ -21,6 +21,7 @@ type Claim struct {
 type IDBlock struct {
 	Base, Size uint32
 	Count      int
+	Fixed      bool // it is this range and no other: whoever has some of it is named
 }
 
 // MACFunc derives the MAC of a NIC that was given none.
@@ -72,7 +73,7 @@ func (t *tx) insertInstance(ctx context.Context, c Claim) (int64, error) {
 	}
 	var base, size sql.NullInt64
 	if c.IDs != nil {
-		r, err := t.freeRange(ctx, *c.IDs)
+		r, err := t.freeRange(ctx, *c.IDs, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -91,37 +92,4 @@ func (t *tx) insertInstance(ctx context.Context, c Claim) (int64, error) {
 		return 0, err
 	}
 	return res.LastInsertId()
-}
-
-// freeRange returns the lowest range of the block that overlaps with no instance's, whichever block that
-// one's came from.
-func (t *tx) freeRange(ctx context.Context, b IDBlock) (sysctl.IDMap, error) {
-	// The highest id of all, 2^32-1, is no id: to chown and setresuid it means "leave as it is".
-	const end = 1<<32 - 1
-	size := uint64(b.Size)
-	if size == 0 || b.Count <= 0 || uint64(b.Base)+size > end {
-		return sysctl.IDMap{}, sysctl.E(sysctl.Invalid, "id block of %d ranges of %d ids from %d has no range", b.Count, b.Size, b.Base)
-	}
-	next := uint64(b.Base) // the lowest range that may still be free
-	last := min(next+uint64(b.Count-1)*size, end-size)
-	err := each(ctx, t, "SELECT id_base, id_base + id_size FROM instances WHERE id_base IS NOT NULL ORDER BY id_base", nil,
-		func(rows *sql.Rows) error {
-			var from, to uint64
-			if err := rows.Scan(&from, &to); err != nil {
-				return err
-			}
-			if from < next+size && next < to {
-				k := (to - uint64(b.Base) + size - 1) / size // the first range that begins at or after to
-				next = uint64(b.Base) + k*size
-			}
-			return nil
-		})
-	if err != nil {
-		return sysctl.IDMap{}, err
-	}
-	if next > last {
-		return sysctl.IDMap{}, sysctl.E(sysctl.NoSpace, "no range of %d ids is left of the %d from %d on", b.Size, b.Count, b.Base).
-			WithHint("sysctl delete NAME, or configure more id ranges")
-	}
-	return sysctl.IDMap{Base: uint32(next), Size: b.Size}, nil
 }

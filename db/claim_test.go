@@ -130,7 +130,7 @@ func TestInstanceIDsAreNeverReused(t *testing.T) {
 func TestLowestFreeRange(t *testing.T) {
 	d := newDB(t)
 	ctx := context.Background()
-	block := func(base, size uint32, count int) *IDBlock { return &IDBlock{base, size, count} }
+	block := func(base, size uint32, count int) *IDBlock { return &IDBlock{Base: base, Size: size, Count: count} }
 	steps := []struct {
 		name string // claimed; "-name" is deleted
 		ids  *IDBlock

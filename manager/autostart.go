@@ -142,7 +142,7 @@ func (m *Manager) recoverOne(ctx context.Context, name string) error {
 	if inst.Ready && (!inst.Ephemeral || m.Runtime.State(inst.ID).Status != sysctl.Stopped) {
 		return nil
 	}
-	return m.destroy(ctx, inst)
+	return m.dispose(ctx, inst)
 }
 
 func sortedInts[V any](m map[int]V) []int {

@@ -114,7 +114,7 @@ func (m *Manager) stopNow(ctx context.Context, c stopping) error {
 		return nil
 	}
 	if err == nil && inst.Ephemeral {
-		err = m.destroy(ctx, inst)
+		err = m.dispose(ctx, inst)
 	}
 	return sysctl.Wrap(err, "stop %s", inst.Name)
 }

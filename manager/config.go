@@ -87,6 +87,9 @@ func (m *Manager) canBecome(ctx context.Context, inst sysctl.Instance, old, spec
 	if !slices.Equal(spec.Guest.SkipPrep, old.Guest.SkipPrep) {
 		return nil, sysctl.FieldErrors{{Field: prepKey, Msg: "can be chosen only when an instance is made: the steps have been done since"}}
 	}
+	if err := m.checkIDRange(ctx, inst.Name, spec); err != nil {
+		return nil, err
+	}
 	claims, err := m.claimNICs(ctx, spec, inst)
 	if err != nil {
 		return nil, err

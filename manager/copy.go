@@ -169,6 +169,7 @@ func (m *Manager) copySource(ctx context.Context, o CopyOptions) (sysctl.Instanc
 		inst.Layers, inst.Guest, inst.Profiles, inst.Config, inst.Devices = s.Layers, s.Guest, s.Profiles, s.Config, s.Devices
 	}
 	inst.Devices = withoutFixed(inst.Devices, o.Note)
+	inst.Config = withoutIDs(inst.Config, o.Note)
 	return inst, err
 }
 
@@ -191,6 +192,21 @@ func withoutFixed(devices map[string]sysctl.Device, note func(string)) map[strin
 	return out
 }
 
+// withoutIDs leaves the base of the ids out of a configuration: no two instances can have the same.
+func withoutIDs(config map[string]string, note func(string)) map[string]string {
+	const key = "security.idmap.base"
+	value, set := config[key]
+	if !set {
+		return config
+	}
+	if note != nil {
+		note(fmt.Sprintf("%s=%s is not copied", key, value))
+	}
+	config = maps.Clone(config)
+	delete(config, key)
+	return config
+}
+
 // planCopy checks one copy and says how it is made. It changes nothing.
 func (m *Manager) planCopy(ctx context.Context, src sysctl.Instance, name string, o CopyOptions) (*making, error) {
 	c := CreateOptions{Source: src.Template, Name: name, Profiles: src.Profiles, Config: src.Config, Devices: src.Devices,
@@ -205,8 +221,11 @@ func (m *Manager) planCopy(ctx context.Context, src sysctl.Instance, name string
 	claim.Instance.Name = name
 	mk := &making{m: m, o: &c, spec: spec, claim: claim, copied: true,
 		image: sysctl.Image{ID: src.Image, Layers: src.Layers, Guest: src.Guest}}
+	if err := m.checkIDRange(ctx, name, spec); err != nil {
+		return nil, err
+	}
 	if o.Start {
-		if err := checkDisks(spec); err != nil {
+		if err := errors.Join(mayStart(name, spec), checkDisks(spec)); err != nil {
 			return nil, err
 		}
 		mk.host, err = m.fits(ctx, src.Guest, spec, mk.tell(true))

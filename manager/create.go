@@ -66,8 +66,11 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 	if err := m.checkFree(ctx, o.Name, claim.NICs); err != nil {
 		return Plan{}, err
 	}
+	if err := m.checkIDRange(ctx, o.Name, spec); err != nil {
+		return Plan{}, err
+	}
 	if o.Start {
-		if err := checkDisks(spec); err != nil {
+		if err := errors.Join(mayStart(o.Name, spec), checkDisks(spec)); err != nil {
 			return Plan{}, err
 		}
 	}
@@ -141,9 +144,7 @@ func (m *Manager) checkCreate(ctx context.Context, o *CreateOptions) (sysctl.Spe
 		Instance: sysctl.Instance{Profiles: o.Profiles, Config: o.Config, Devices: devices, Ephemeral: o.Ephemeral, Template: o.Source},
 		NICs:     nics, MAC: m.Net.MAC,
 	}
-	if !spec.Privileged {
-		claim.IDs = &m.IDs
-	}
+	claim.IDs = m.idBlock(spec)
 	return spec, claim, nil
 }
 
@@ -265,6 +266,7 @@ func (mk *making) steps() []step {
 				}
 				return m.DB.DeleteInstance(ctx, mk.inst.ID)
 			}},
+		step{name: "map ids", do: func(context.Context) error { return mapRaw(&mk.inst, mk.spec) }},
 		step{name: "make upper",
 			do:   func(ctx context.Context) error { return m.Storage.CreateUpper(ctx, mk.inst.ID) },
 			undo: func(ctx context.Context) error { return m.Storage.DeleteUpper(ctx, mk.inst.ID) }})

@@ -22,6 +22,9 @@ func (m *Manager) delete(ctx context.Context, inst sysctl.Instance, o DeleteOpti
 	if s := m.Runtime.State(inst.ID); s.Status != sysctl.Stopped && !o.Force && inst.Ready {
 		return sysctl.E(sysctl.Conflict, "it is running").WithHint("sysctl delete --force %s", inst.Name)
 	}
+	if err := m.mayDelete(ctx, inst); err != nil {
+		return err
+	}
 	list, err := m.DB.Snapshots(ctx, inst.ID)
 	if err != nil {
 		return err

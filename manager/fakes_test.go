@@ -322,6 +322,14 @@ func (f fakeRuntime) Release(_ context.Context, id int64) error {
 	}
 	return f.hit("release", func() error { f.running[id].held, f.running[id].frozen = false, false; return nil })
 }
+func (f fakeRuntime) CheckSyscalls(s sysctl.Syscalls) error {
+	for _, r := range s.Rules {
+		if r.Call == "frobnicate" {
+			return sysctl.E(sysctl.Invalid, "there is no system call %q", r.Call)
+		}
+	}
+	return nil
+}
 func (f fakeRuntime) Unenforced(_ int64, b sysctl.Boot) []string {
 	if b.DiskShare != 0 {
 		return []string{"limits.disk.priority"} // as on a kernel without weights

@@ -49,7 +49,7 @@ func untouched(g sysctl.Guest, spec sysctl.Spec) string {
 // prepKey is the config key that switches preparation steps off.
 const prepKey = "guest.prep"
 
-// checkConfig is profiles.Check, and knows the names of preparation steps.
+// checkConfig is profiles.Check, and knows the names of preparation steps and system calls.
 func (m *Manager) checkConfig(config map[string]string, devices map[string]sysctl.Device) error {
 	var bad sysctl.FieldErrors
 	if err := addBad(&bad, profiles.Check(config, devices)); err != nil {
@@ -62,7 +62,21 @@ func (m *Manager) checkConfig(config map[string]string, devices map[string]sysct
 	if err != nil && !slices.ContainsFunc(bad, func(f sysctl.FieldError) bool { return f.Field == prepKey }) {
 		bad.Add(prepKey, "%v", err)
 	}
+	m.checkCalls(config, &bad)
 	return bad.Err()
+}
+
+// checkCalls adds names of system calls that there are none of.
+func (m *Manager) checkCalls(config map[string]string, bad *sysctl.FieldErrors) {
+	for _, key := range []string{"raw.seccomp", "security.syscalls.allow", "security.syscalls.deny"} {
+		spec, err := profiles.Resolve(map[string]string{key: config[key]}, nil)
+		if err == nil { // else it is among the bad fields already
+			err = m.Runtime.CheckSyscalls(spec.Kernel.Calls)
+			if err != nil {
+				bad.Add(key, "%v", err)
+			}
+		}
+	}
 }
 
 // parsePrep returns the steps that a value of the key switches off.

@@ -37,6 +37,7 @@ type Runtime interface {
 	Warm()
 	Leave() error
 	Limit(id int64, b sysctl.Boot) error
+	CheckSyscalls(s sysctl.Syscalls) error
 	Unenforced(id int64, b sysctl.Boot) []string
 	Wiring(id int64) (w sysctl.Wiring, again bool, err error)
 	SetWiring(id int64, w sysctl.Wiring) error

@@ -72,7 +72,7 @@ func (m *Manager) settle(ctx context.Context, id int64, runID string) (crashes s
 	}
 	m.tellEnded(ctx, id, runID, sysctl.InstanceShutdown)
 	if inst.Ephemeral {
-		return crashes, m.destroy(ctx, inst)
+		return crashes, m.dispose(ctx, inst)
 	}
 	return crashes, noted
 }

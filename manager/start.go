@@ -49,8 +49,14 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 	if err != nil {
 		return err
 	}
+	if err := mayStart(inst.Name, spec); err != nil {
+		return err
+	}
 	host, err := m.fitsInstance(ctx, inst, spec, o.Note)
 	if err != nil {
+		return err
+	}
+	if err := m.moveIDs(ctx, &inst, spec); err != nil {
 		return err
 	}
 	if err := runSteps(ctx, m.startSteps(host, &inst, &spec, o.Progress, o.Note), false, o.Progress); err != nil {
@@ -159,6 +165,11 @@ func (m *Manager) guestFiles(ctx context.Context, t sysctl.Tree, inst *sysctl.In
 	inst.Guest = g
 	return func() error {
 		changes, err := m.render(ctx, t, *inst, spec, nil)
+		if err == nil {
+			var seeds []sysctl.Change
+			seeds, err = seed(t, *inst, spec.CloudInit)
+			changes = append(seeds, changes...)
+		}
 		if err == nil {
 			err = sysctl.Apply(t, changes)
 		}
@@ -355,7 +366,7 @@ func mountPoint(t sysctl.Tree, d sysctl.Disk) error {
 func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.Spec) (sysctl.Boot, error) {
 	b := sysctl.Boot{
 		Instance: inst.ID, Name: inst.Name, RunID: m.NewRun(), Hostname: inst.Name, Arch: inst.Guest.Arch,
-		IDMap: inst.IDMap, Environment: spec.Environment,
+		IDMap: inst.IDMap, Environment: spec.Environment, Kernel: spec.Kernel,
 	}
 	if m.Hook != nil {
 		b.Settle = append(m.Hook(inst.ID), b.RunID)

@@ -16,7 +16,7 @@ func (m *Manager) Stop(ctx context.Context, name string, o StopOptions) error {
 		err = m.stop(ctx, inst, o)
 	}
 	if err == nil && inst.Ephemeral {
-		err = m.destroy(ctx, inst)
+		err = m.dispose(ctx, inst)
 	}
 	return sysctl.Wrap(err, "stop %s", name)
 }
@@ -83,6 +83,9 @@ func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error
 func (m *Manager) stopToStart(ctx context.Context, inst sysctl.Instance, o StopOptions) error {
 	spec, err := m.spec(ctx, inst)
 	if err != nil {
+		return err
+	}
+	if err := mayStart(inst.Name, spec); err != nil {
 		return err
 	}
 	if _, err := m.fitsInstance(ctx, inst, spec, nil); err != nil {

@@ -105,10 +105,13 @@ func (m *Manager) openInstance(ctx context.Context, inst sysctl.Instance) (Opene
 // over makes sure that nothing is left of an instance's newest run, whose hook would keep its upper in use for as long as it waits for
 // the lock that is held here. A guest that may come back by itself is left alone.
 func (m *Manager) over(ctx context.Context, inst sysctl.Instance, s sysctl.State) error {
+	keep, err := m.protected(ctx, inst)
 	switch {
+	case err != nil:
+		return err
 	case s.RunID != "" && s.Monitor.PID != 0:
 		return sysctl.E(sysctl.Busy, "its run is not over yet: the guest is rebooting, or on its way out").WithHint("sysctl info %s", inst.Name)
-	case s.RunID != "" && inst.Ephemeral:
+	case s.RunID != "" && inst.Ephemeral && !keep:
 		return sysctl.E(sysctl.Busy, "it is ephemeral and has stopped: it is being deleted").WithHint("sysctl list")
 	}
 	return m.Runtime.Clear(ctx, inst.ID)

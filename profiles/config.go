@@ -12,15 +12,12 @@ func configFields() []field[sysctl.Spec] {
 	list = append(list, guestFields()...)
 	list = append(list, compatField())
 	list = append(list, limitFields()...)
+	list = append(list, kernelFields()...)
+	list = append(list, securityFields()...)
+	list = append(list, rawFields()...)
+	list = append(list, cloudInitFields()...)
 	list = append(list, snapshotFields()...)
 	return append(list, field[sysctl.Spec]{
-		Key: Key{Name: "security.privileged", Type: "bool", Default: "false", Example: "true", Values: bools(),
-			Doc: "Run without a user namespace: the guest's root is the host's root."},
-		set: func(s *sysctl.Spec, _, v string) (err error) {
-			s.Privileged, err = parseBool(v)
-			return err
-		},
-	}, field[sysctl.Spec]{
 		Key: Key{Name: "environment.*", Type: "text", Example: "de_DE.UTF-8", Live: true, free: true,
 			Doc: "An environment variable of the guest's init and of every `exec`. A running guest's init keeps the old value until its next start."},
 		set: func(s *sysctl.Spec, name, v string) error {

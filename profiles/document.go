@@ -103,7 +103,7 @@ func table(b *bytes.Buffer, head string, keys []Key) {
 		}
 		cells := []string{"`" + k.Name + "`", k.Type, value, effect, "`" + k.Example + "`", k.Doc}
 		for i, c := range cells {
-			cells[i] = strings.ReplaceAll(c, "|", `\|`)
+			cells[i] = strings.NewReplacer("|", `\|`, "\n", `\n`).Replace(c)
 		}
 		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 	}

@@ -52,14 +52,42 @@ var values = map[string]struct {
 			"1.5GiB": "whole number", "-1": "not a size", "%": "share", "1 GiB": "not a size", "9999999999TiB": "too large", "-5%": "share"}},
 	"limits.processes": {[]string{"", "1", "2000", "4194304"},
 		map[string]string{"0": "whole number from 1", "-5": "number of processes", "4194305": "to 4194304", "many": "number of processes"}},
-	"security.privileged": {[]string{"", "true", "no"}, map[string]string{"yep": "neither"}},
-	"snapshots.expiry":    {[]string{"", "2w", "1d 12H"}, map[string]string{"5": "no length of time", "1d 2d": "twice"}},
+	"snapshots.expiry": {[]string{"", "2w", "1d 12H"}, map[string]string{"5": "no length of time", "1d 2d": "twice"}},
 	"snapshots.pattern": {[]string{"", "snap%d", "{{creation_date|date:'2006-01-02'}}-%d"},
 		map[string]string{"%d%d": "more than once", "{{name}}": "not known", "a b": "no snapshot can have"}},
 	"snapshots.schedule": {[]string{"", "30 2 * * *", "@daily, @monthly", "@never"},
 		map[string]string{"daily": "five fields", "@often": "@hourly", "99 * * * *": "no minute", "0 0 31 2 *": "never"}},
 	"snapshots.schedule.stopped": {[]string{"", "true", "no"}, map[string]string{"yep": "neither"}},
-	"user.note":                  {[]string{"", "anything at all", "a: b\n"}, map[string]string{"\x00": "NUL"}},
+	"cloud-init.network-config":  {[]string{"", "version: 2\nethernets: {}", "{}"}, map[string]string{"- a": "YAML", "a: b: c": "YAML", "x": "YAML", "\x00": "NUL"}},
+	"cloud-init.user-data": {[]string{"", "#cloud-config\na: b", "#!/bin/sh\nexit", "#include\nhttps://example.org/x", "Content-Type: multipart/mixed"},
+		map[string]string{"packages: [x]": `let the first line be "#cloud-config"`, "#cloud-config\n- a": "YAML", "#cloud-config\n\ta: b": "YAML", "\xff": "UTF-8"}},
+	"cloud-init.vendor-data": {[]string{"", "#cloud-config\n{}"}, map[string]string{"hello": "first line"}},
+	"limits.kernel.nofile": {[]string{"", "1024", "1024:65536", "unlimited", "0:unlimited"},
+		map[string]string{"65536:1024": `write "1024:65536"`, "many": "no limit", "-1": "no limit", "1:2:3": "no limit", ":": "no limit", "unlimited:5": "soft limit above"}},
+	"linux.kernel_modules":             {[]string{"", "nfs", "nfs, ip_vs", "snd-dummy"}, map[string]string{"a,": "name of a module", "-r x": "name of a module", "../x": "name of a module", "a b": "name of a module"}},
+	"linux.sysctl.net.ipv4.ip_forward": {[]string{"", "1", "4096 87380\t16777216"}, map[string]string{"1\n2": "control character", "\x00": "control character"}},
+	"raw.idmap": {[]string{"", "both 1000 1000", "uid 1000-1005 2000-2005\ngid 1000 1000\n", "uid 5 5\ngid 5 5"},
+		map[string]string{"1000 1000": "no mapping", "all 1 1": "no mapping", "both 1000 0": "guest's root", "both 0 1000": "host's root", "both 1-5 1-6": "maps 5 ids to 6", "uid 5 5\nboth 5 9": "a second time",
+			"uid 9 5\nuid 8 5": "a second time", "both 5-1 1-5": "no mapping", "both 4294967294 7": "no mapping", "both x 7": "no mapping"}},
+	"raw.lxc": {[]string{"", "lxc.proc.oom_score_adj = 10", "# a comment\n\nlxc.cgroup.devices.allow=c 10:232 rwm\nlxc.mount.entry = /srv srv none bind,create=dir 0 0", "lxc.apparmor.profile = unconfined"},
+		map[string]string{"lxc.rootfs.path = dir:/": "instance's own files", "lxc.hook.pre-start = /bin/sh": "this program's own", "lxc.idmap = u 0 0 4294967295": "raw.idmap", "lxc.net.0.type = none": "type nic",
+			"lxc.cgroup.dir.container = x": "where its cgroups are", "lxc.prlimit.nofile = 5": "limits.kernel.NAME", "lxc.seccomp.profile = /x": "raw.seccomp", "lxc.sysctl.net.a = 1": "linux.sysctl.NAME",
+			"lxc.unheard_of = 1": "not one of those", "lxc.cap.drop =": "no value", "proc.x = 1": "no line of liblxc's", "lxc.proc.": "no line of", "lxc.mount.auto = cgroup:rw": "leave", "lxc.proc. = 1": "not one of those",
+			"lxc.mount.entry = /srv /srv none bind 0 0": "inside the guest", "lxc.mount.entry = /srv a/../../b none bind 0 0": "inside the guest", "lxc.include = /etc/x": "themselves", "lxc.init.cmd = a\rb": "control character"}},
+	"raw.seccomp": {[]string{"", "2\ndenylist\n[all]\nkeyctl errno 38\n", "2\n#c\nblacklist\nreject_force_umount\nbpf"},
+		map[string]string{"1\nread": "version 2", "2": "version 2", "2\nallowlist\n[all]\nread": "nothing can start or end", "2\nsomelist": "neither denylist nor allowlist", "2\ndenylist\nmkdir errno": "what can be done", "2\ndenylist\nmkdir errno 1 [0,1,SCMP_CMP_EQ]": "not understood",
+			"2\ndenylist\n[x86]\nbpf": "all architectures", "2\ndenylist maybe\nbpf": "what can be done", "2\ndenylist\n../x": "name of a system call"}},
+	"security.idmap.base":            {[]string{"", "65536", "2000000"}, map[string]string{"0": "host's own users", "1000": "host's own users", "4294967295": "cannot be", "-1": "cannot be"}},
+	"security.idmap.isolated":        {[]string{"", "true"}, map[string]string{"false": "no two instances", "x": "neither"}},
+	"security.idmap.size":            {[]string{"", "65536", "131072"}, map[string]string{"1000": "from 65536", "65535": "from 65536", "4294967296": "number of ids"}},
+	"security.nesting":               {[]string{"", "true", "off"}, map[string]string{"deep": "neither"}},
+	"security.protection.delete":     {[]string{"", "true"}, map[string]string{"x": "neither"}},
+	"security.protection.start":      {[]string{"", "false"}, map[string]string{"x": "neither"}},
+	"security.syscalls.allow":        {[]string{""}, map[string]string{",": "names no system call", "READ": "name of a system call", "read,write": "nothing can start or end: brk,close", "a-b": "name of a system call"}},
+	"security.syscalls.deny":         {[]string{"", "keyctl", "keyctl, bpf\n"}, map[string]string{"key ctl!": "name of a system call", "[all]": "name of a system call"}},
+	"security.syscalls.deny_default": {[]string{"", "true", "false"}, map[string]string{"x": "neither"}},
+	"security.privileged":            {[]string{"", "true", "no"}, map[string]string{"yep": "neither"}},
+	"user.note":                      {[]string{"", "anything at all", "a: b\n"}, map[string]string{"\x00": "NUL"}},
 
 	"disk type":        {[]string{"disk"}, map[string]string{"nic": `"disk"`}},
 	"disk propagation": {[]string{"private", "rslave"}, map[string]string{"shared": "never reaches the host", "r": "is not one of"}},
@@ -173,7 +201,8 @@ func deviceOption(t *testing.T, kind, option string) profiles.Key {
 }
 
 func TestTableIsCovered(t *testing.T) {
-	wild := map[string]string{"environment.*": "environment.LANG", "user.*": "user.note", "compat.*": "compat.vsyscall"}
+	wild := map[string]string{"environment.*": "environment.LANG", "user.*": "user.note", "compat.*": "compat.vsyscall",
+		"limits.kernel.*": "limits.kernel.nofile", "linux.sysctl.*": "linux.sysctl.net.ipv4.ip_forward"}
 	for _, k := range profiles.Keys() {
 		name := k.Name
 		if k.Wildcard() {
@@ -213,8 +242,10 @@ func TestLookup(t *testing.T) {
 }
 
 func TestLive(t *testing.T) {
+	later := []string{"cloud-init.", "compat.", "guest.", "limits.kernel.", "linux.", "raw.", "security.idmap.", "security.nesting", "security.privileged", "security.syscalls."}
 	for _, k := range profiles.Keys() {
-		if want := k.Name != "security.privileged" && !strings.HasPrefix(k.Name, "guest.") && !strings.HasPrefix(k.Name, "compat."); k.Live != want {
+		want := !slices.ContainsFunc(later, func(prefix string) bool { return strings.HasPrefix(k.Name, prefix) })
+		if k.Live != want {
 			t.Errorf("%s: Live is %v", k.Name, k.Live)
 		}
 	}

@@ -16,9 +16,30 @@ func Resolve(config map[string]string, devices map[string]sysctl.Device) (sysctl
 	spec := sysctl.Spec{Environment: map[string]string{}, User: map[string]string{}}
 	var errs sysctl.FieldErrors
 	fill(&spec, configFields(), "config key", "", config, &errs)
+	checkTogether(config, &errs)
 	addDevices(&spec, devices, &errs)
 	if err := errs.Err(); err != nil {
 		return sysctl.Spec{}, err
 	}
 	return spec, nil
+}
+
+// checkTogether reports what is wrong with keys that are right each for itself.
+func checkTogether(config map[string]string, errs *sysctl.FieldErrors) {
+	const prefix = "security.syscalls."
+	for _, k := range []struct{ key, other string }{
+		{prefix + "deny", prefix + "allow"}, {prefix + "deny_default", prefix + "allow"},
+		{prefix + "allow", "raw.seccomp"}, {prefix + "deny", "raw.seccomp"}, {prefix + "deny_default", "raw.seccomp"},
+	} {
+		if config[k.key] != "" && config[k.other] != "" {
+			errs.Add(k.key, "cannot stand beside %s, which is a whole policy", k.other)
+		}
+	}
+	if on, _ := parseBool(config["security.privileged"]); on {
+		for _, key := range []string{"raw.idmap", "security.idmap.base", "security.idmap.size"} {
+			if config[key] != "" {
+				errs.Add(key, "means nothing with security.privileged: a privileged instance has the host's ids")
+			}
+		}
+	}
 }

@@ -186,7 +186,21 @@ func TestSuggestions(t *testing.T) {
 	} {
 		wantFields(t, profiles.Check(map[string]string{typed: "1"}, nil), map[string]string{typed: "did you mean " + want + "?"})
 	}
-	for _, typed := range []string{"raw.lxc", "x", strings.Repeat("limits.memory", 100)} {
+	for _, typed := range []string{"qqq.zzzzzz", "x", strings.Repeat("limits.memory", 100)} {
 		wantFields(t, profiles.Check(map[string]string{typed: "1"}, nil), map[string]string{typed: "there are boot.auto"})
+	}
+}
+
+func TestCheckTogether(t *testing.T) {
+	for name, c := range map[string]struct{ config, want map[string]string }{
+		"allow and deny":       {map[string]string{"security.syscalls.allow": "read", "security.syscalls.deny": "bpf"}, map[string]string{"security.syscalls.deny": "beside security.syscalls.allow", "security.syscalls.allow": "start or end"}},
+		"raw and deny":         {map[string]string{"raw.seccomp": "2\ndenylist\nbpf", "security.syscalls.deny": "bpf"}, map[string]string{"security.syscalls.deny": "beside raw.seccomp"}},
+		"deny and the default": {map[string]string{"security.syscalls.deny_default": "false", "security.syscalls.deny": "bpf"}, nil},
+		"privileged with ids":  {map[string]string{"security.privileged": "true", "raw.idmap": "both 5 5"}, map[string]string{"raw.idmap": "security.privileged"}},
+		"a sysctl of the host": {map[string]string{"linux.sysctl.vm.swappiness": "1", "linux.sysctl.kernel.hostname": "x", "linux.sysctl.net..x": "1"},
+			map[string]string{"linux.sysctl.vm.swappiness": "whole host's", "linux.sysctl.kernel.hostname": "sysctl rename", "linux.sysctl.net..x": "name of a setting"}},
+		"a limit that is none": {map[string]string{"limits.kernel.nofiles": "5"}, map[string]string{"limits.kernel.nofiles": "did you mean nofile?"}},
+	} {
+		t.Run(name, func(t *testing.T) { wantFields(t, profiles.Check(c.config, nil), c.want) })
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -12,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// userNamespace returns a new user namespace in which 0…Size-1 are the host's Base…, for
+// userNamespace returns a new user namespace with the mapping of m, for
 // MOUNT_ATTR_IDMAP. Nothing runs in it: it exists as long as the file or a mount made with it.
 //
 // A namespace can be made by a new process only. It is forked without exec (about 0.35 ms, against 0.65 ms for a
@@ -43,9 +44,12 @@ func userNamespace(m sysctl.IDMap) (*os.File, error) {
 
 func mapAndOpen(pid int, m sysctl.IDMap) (*os.File, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	line := []byte("0 " + strconv.FormatUint(uint64(m.Base), 10) + " " + strconv.FormatUint(uint64(m.Size), 10))
-	for _, name := range []string{"/uid_map", "/gid_map"} {
-		if err := os.WriteFile(dir+name, line, 0); err != nil {
+	for name, ranges := range map[string][]sysctl.IDRange{"/uid_map": m.UIDs(), "/gid_map": m.GIDs()} {
+		var lines strings.Builder
+		for _, r := range ranges {
+			lines.WriteString(r.String() + "\n")
+		}
+		if err := os.WriteFile(dir+name, []byte(lines.String()), 0); err != nil { // in one write, or not at all
 			return nil, err
 		}
 	}

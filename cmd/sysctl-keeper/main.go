@@ -2,6 +2,7 @@
 //
 //	sysctl-keeper boot              starts one instance and goes away
 //	sysctl-keeper console NAME DIR  hands over the instance's console
+//	sysctl-keeper policy N N        makes a system call filter (policy.go)
 //	sysctl-keeper version           prints liblxc's version
 //
 // boot is started by the manager, often before it knows what to boot, in a mount namespace of its own; the
@@ -34,6 +35,8 @@ func main() {
 		os.Stdout.WriteString(lxc.Version() + "\n")
 	case len(os.Args) == 4 && os.Args[1] == "console":
 		console(os.Args[2], os.Args[3])
+	case len(os.Args) == 4 && os.Args[1] == "policy":
+		os.Exit(policy(os.Args[2], os.Args[3]))
 	default:
 		os.Stderr.WriteString("sysctl-keeper: a part of sysctl, not to be called by hand\n")
 		os.Exit(2)

@@ -98,11 +98,21 @@ static void identify(const struct attach *a)
 	try(a, syscall(SYS_setresuid, a->uid, a->uid, a->uid), "set the user");
 }
 
+/* limit gives the command the limits that its guest was given. Only the host's root may raise one. */
+static void limit(const struct attach *a)
+{
+	for (size_t i = 0; i < a->nlimits; i++)
+		try(a, syscall(SYS_prlimit64, 0, a->limits[i].resource, a->limits[i].values, NULL), "limit its processes");
+}
+
 /* limit_files lets the command open as many files as the caller's own caller could, and no more than the guest's init. */
 static void limit_files(const struct attach *a)
 {
 	uint64_t limit[2];
 
+	for (size_t i = 0; i < a->nlimits; i++)
+		if (a->limits[i].resource == RLIMIT_NOFILE)
+			return;
 	for (int i = 0; i < 2; i++)
 		limit[i] = files[i] < a->files ? files[i] : a->files;
 	try(a, syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, limit, NULL), "limit how many files it may open");
@@ -198,6 +208,7 @@ static void enter(struct attach *a)
 	/* The guest must not trace what is the host's program until the exec, which makes it dumpable again. */
 	try(a, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable");
 	stdio(a);
+	limit(a);
 	if (a->logout)
 		logout();
 	for (size_t i = 0; i < a->ntasks; i++)

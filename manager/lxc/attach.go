@@ -7,9 +7,7 @@ import "C"
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,10 +22,12 @@ type entry struct {
 	init        *os.File // pidfd
 	namespaces  int
 	personality uint64
-	noLoginUID  bool       // a command in it has no audit login id
-	files       uint64     // how many init may open at most (RLIMIT_NOFILE, hard)
+	noLoginUID  bool                     // a command in it has no audit login id
+	files       uint64                   // how many init may open at most (RLIMIT_NOFILE, hard)
+	limits      map[string]sysctl.Rlimit // that it was given, which its commands have too
+	policy      []unix.SockFilter
 	bounding    uint64     // capabilities
-	owner       idMap      // of the guest's users on the host
+	owner       []idMap    // of the guest's users on the host
 	cgroup      string     // the guest's on cgroup v2; "" where it has none
 	tasks       []*os.File // of its cgroups on v1, to be written
 	proc        *os.File   // the host's; nil where there is no label to set
@@ -37,7 +37,7 @@ type entry struct {
 // entry opens the way into a guest. The caller closes it.
 func (rt *Runtime) entry(id int64, init sysctl.Process) (*entry, error) {
 	e := &entry{}
-	if err := errors.Join(e.look(init), rt.lookCgroups(e, id, init)); err != nil {
+	if err := errors.Join(e.look(init), rt.lookCgroups(e, id, init), rt.lookRun(e, id)); err != nil {
 		e.close()
 		return nil, err
 	}
@@ -127,25 +127,6 @@ func (e *entry) lookFiles(init sysctl.Process) error {
 	return os.NewSyscallError("prlimit", err)
 }
 
-// idMap is the first line of a uid_map (user_namespaces(7)).
-type idMap struct{ inside, outside, size uint64 }
-
-func (e *entry) lookOwner(dir string) error {
-	b, err := os.ReadFile(dir + "/uid_map")
-	if err != nil {
-		return err
-	}
-	f := strings.Fields(string(b))
-	if len(f) < 3 {
-		return &fs.PathError{Op: "read", Path: dir + "/uid_map", Err: unix.EINVAL}
-	}
-	var errs [3]error
-	e.owner.inside, errs[0] = strconv.ParseUint(f[0], 10, 32)
-	e.owner.outside, errs[1] = strconv.ParseUint(f[1], 10, 32)
-	e.owner.size, errs[2] = strconv.ParseUint(f[2], 10, 33)
-	return errors.Join(errs[:]...)
-}
-
 func (e *entry) close() {
 	for _, f := range append(e.tasks, e.init, e.proc) {
 		if f != nil {
@@ -157,10 +138,6 @@ func (e *entry) close() {
 // begin starts a command in the guest. It waits until the command has begun: a guest that is frozen meanwhile
 // can make that long, and then ctx ends it.
 func (e *entry) begin(ctx context.Context, c sysctl.Command) (begun, error) {
-	program := filter(runtime.GOARCH)
-	if program == nil {
-		return begun{}, sysctl.E(sysctl.Unsupported, "no system call filter is known for %s", runtime.GOARCH)
-	}
 	shared, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON)
 	if err != nil {
 		return begun{}, sysctl.Wrap(err, "mmap")
@@ -170,7 +147,7 @@ func (e *entry) begin(ctx context.Context, c sysctl.Command) (begun, error) {
 	defer m.free()
 	a := e.request(&m, c)
 	a.outcome = (*C.struct_outcome)(unsafe.Pointer(&shared[0]))
-	a.filter = C.struct_sock_fprog{len: C.ushort(len(program)), filter: (*C.struct_sock_filter)(list(&m, program))}
+	a.filter = C.struct_sock_fprog{len: C.ushort(len(e.policy)), filter: (*C.struct_sock_filter)(list(&m, e.policy))}
 	closeCopies, err := e.stdio(a, c)
 	defer closeCopies()
 	if err != nil {
@@ -210,6 +187,12 @@ func (e *entry) request(m *memory, c sysctl.Command) *C.struct_attach {
 	if e.proc != nil {
 		a.proc, a.label = C.int(e.proc.Fd()), m.str("exec "+e.label)
 	}
+	var limits []C.struct_limit
+	for _, name := range sortedKeys(e.limits) {
+		l := e.limits[name]
+		limits = append(limits, C.struct_limit{resource: C.int(resources()[name]), values: [2]C.uint64_t{C.uint64_t(l.Soft), C.uint64_t(l.Hard)}})
+	}
+	a.limits, a.nlimits = (*C.struct_limit)(list(m, limits)), C.size_t(len(limits))
 	fds := make([]C.int, len(e.tasks))
 	for i, f := range e.tasks {
 		fds[i] = C.int(f.Fd())
@@ -247,8 +230,10 @@ func (e *entry) stdio(a *C.struct_attach, c sysctl.Command) (closeCopies func(),
 	}
 	if _, err := unix.IoctlGetTermios(int(a.stdio[0]), unix.TCGETS); err == nil {
 		a.terminal = true
-		if host, ok := e.owner.host(c.UID); ok {
-			return closeCopies, sysctl.Wrap(unix.Fchown(int(a.stdio[0]), host, -1), "give the terminal to the command")
+		for _, m := range e.owner {
+			if host, ok := m.host(c.UID); ok {
+				return closeCopies, sysctl.Wrap(unix.Fchown(int(a.stdio[0]), host, -1), "give the terminal to the command")
+			}
 		}
 	}
 	return closeCopies, nil

@@ -11,6 +11,12 @@ struct outcome {
 	int error;        /* why: errno of that step, or of the exec; 0: the command runs */
 };
 
+/* limit is one of a process (getrlimit(2)). */
+struct limit {
+	int resource;
+	uint64_t values[2]; /* soft and hard, as the kernel has them */
+};
+
 /* attach is everything the children need, made before they are: they only make system calls. */
 struct attach {
 	struct outcome *outcome;
@@ -27,7 +33,9 @@ struct attach {
 	bool terminal; /* standard input becomes the controlling terminal */
 	const char *cwd;
 	unsigned long personality;
-	uint64_t files; /* how many a command may open at most */
+	uint64_t files; /* how many a command may open at most, where limits does not say it */
+	const struct limit *limits; /* that the guest was given */
+	size_t nlimits;
 	bool logout; /* the command has no audit login id */
 	uint64_t bounding; /* capabilities that stay in the bounding set */
 	struct sock_fprog filter;

@@ -130,7 +130,7 @@ func guest(t *testing.T, flags uintptr) sysctl.Process {
 
 func entryOf(t *testing.T, init sysctl.Process) *entry {
 	t.Helper()
-	e := &entry{}
+	e := &entry{policy: filter(runtime.GOARCH)}
 	t.Cleanup(e.close)
 	if err := e.look(init); err != nil {
 		t.Fatal(err)

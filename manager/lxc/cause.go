@@ -24,6 +24,11 @@ var causes = [...]struct {
 	{"Failed to set \"memory", sysctl.Unsupported, "this host has no cgroup controller for limits.memory", "sysctl check"},
 	{"Failed to set \"pids", sysctl.Unsupported, "this host has no cgroup controller for limits.processes", "sysctl check"},
 	{"Failed to set \"cpuset", sysctl.Unsupported, "this host has no cgroup controller for limits.cpu, or not these CPUs", "sysctl check"},
+	{"Failed to set \"cpu.", sysctl.Unsupported, "this host has no cgroup controller for limits.cpu.allowance", "sysctl check"},
+	{"Failed to setup sysctl", sysctl.Unsupported, "a setting of linux.sysctl.* is not the guest's to make, or not to this value", "sysctl config show NAME --expanded"},
+	{"Script exited with status", sysctl.Unsupported, "a setting of linux.sysctl.* is not the guest's to make, or not to this value", "sysctl config show NAME --expanded"},
+	{"Failed to setup proc", sysctl.Invalid, "raw.lxc has a line that this liblxc or kernel does not take", "sysctl config show NAME --expanded"},
+	{"Invalid capability", sysctl.Invalid, "raw.lxc has a line that this liblxc or kernel does not take", "sysctl config show NAME --expanded"},
 	{"No space left on device", sysctl.NoSpace, "no space left on device", ""},
 	{"Failed to mount", sysctl.Internal, "a mount failed", ""},
 }

@@ -77,7 +77,7 @@ func (r *rendering) measures(b sysctl.Boot, m measured) {
 		}
 		r.add("lxc.mount.entry", "shm dev/shm tmpfs rw,nosuid,nodev,mode=1777,size="+size+",create=dir 0 0")
 	}
-	if c.Files > 0 {
+	if _, own := b.Kernel.Rlimits["nofile"]; c.Files > 0 && !own {
 		hard := min(c.Files, m.Files) // to raise it takes a capability that even root may not have
 		r.add("lxc.prlimit.nofile", strconv.FormatUint(min(1024, hard), 10)+":"+strconv.FormatUint(hard, 10))
 	}

@@ -69,7 +69,11 @@ func (p Paths) ConsoleLog(id int64) string {
 	return filepath.Join(p.Run, "log", strconv.FormatInt(id, 10)+".console")
 }
 
-// Seccomp is the profile every instance has.
+// Policy and Filter are the system call policy of a run that has one of its own: for liblxc, and as the kernel takes it.
+func (p Paths) Policy(id int64) string { return filepath.Join(p.Dir(id), "policy") }
+func (p Paths) Filter(id int64) string { return filepath.Join(p.Dir(id), "filter") }
+
+// Seccomp is the profile of every instance that has no policy of its own.
 func (p Paths) Seccomp() string { return filepath.Join(p.Run, "seccomp") }
 
 // PayloadCgroup and MonitorCgroup are relative to each hierarchy's root.

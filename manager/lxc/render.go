@@ -2,7 +2,6 @@ package lxc
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"sort"
 	"strconv"
@@ -82,8 +81,15 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	if setsIPv6(b.NICs) {
 		r.add("lxc.hook.pre-mount", finalAtOnce)
 	}
+	if hook := setSysctls(b.Kernel.Sysctls); hook != "" {
+		r.add("lxc.hook.pre-mount", hook)
+	}
 	for _, k := range sortedKeys(b.Environment) {
 		r.add("lxc.environment", k+"="+b.Environment[k])
+	}
+	r.kernel(b.Kernel)
+	for _, item := range b.Kernel.Raw {
+		r.add(item.Key, item.Value)
 	}
 	r.add("lxc.hook.start-host", startHook(p.Gate(b.Instance), p.Limits(b.Instance), wireHook(p.Wiring(b.Instance), b.Wire)))
 	if len(b.Settle) > 0 {
@@ -98,15 +104,23 @@ func (r *rendering) add(key, value string) { r.items = append(r.items, Item{key,
 
 func (r *rendering) security(b sysctl.Boot, h Host, p Paths) {
 	if b.IDMap.Size > 0 {
-		r.add("lxc.idmap", fmt.Sprintf("u 0 %d %d", b.IDMap.Base, b.IDMap.Size))
-		r.add("lxc.idmap", fmt.Sprintf("g 0 %d %d", b.IDMap.Base, b.IDMap.Size))
+		for _, ids := range b.IDMap.UIDs() {
+			r.add("lxc.idmap", "u "+ids.String())
+		}
+		for _, ids := range b.IDMap.GIDs() {
+			r.add("lxc.idmap", "g "+ids.String())
+		}
 	}
 	var names []string
 	for _, c := range dropped {
 		names = append(names, c.name)
 	}
 	r.add("lxc.cap.drop", strings.Join(names, " "))
-	r.add("lxc.seccomp.profile", p.Seccomp())
+	policy := p.Seccomp()
+	if !b.Kernel.Calls.Usual() {
+		policy = p.Policy(b.Instance)
+	}
+	r.add("lxc.seccomp.profile", policy)
 	switch h.AppArmor {
 	case confined:
 		r.add("lxc.apparmor.profile", "generated")
@@ -246,7 +260,7 @@ func arch(a string) string {
 	return a
 }
 
-func sortedKeys(m map[string]string) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

@@ -50,6 +50,10 @@ func TestRenderGolden(t *testing.T) {
 			LxcfsDir: "/var/lib/lxcfs", Lxcfs: []string{"proc/meminfo", "proc/stat", "proc/uptime"}}}},
 		{"limits-v1", sysctl.Boot{Instance: 11, Name: "l", Hostname: "l", Limits: everyLimit()}, Host{}},
 		{"limits-v2", sysctl.Boot{Instance: 11, Name: "l", Hostname: "l", Limits: everyLimit()}, Host{Cgroup2: true}},
+		{"kernel", sysctl.Boot{Instance: 12, Name: "k", Hostname: "k", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536, Raw: "uid 1000 1000"}, Compat: sysctl.Compat{Files: 65536}, Kernel: sysctl.Kernel{
+			Rlimits: map[string]sysctl.Rlimit{"nofile": {Soft: 5, Hard: sysctl.Unlimited}, "core": {}}, Sysctls: map[string]string{"net.ipv4.ip_forward": "1", "kernel.msgmax": "it's"},
+			Nesting: true, Calls: denied("bpf"), Raw: []sysctl.RawItem{{Key: "lxc.proc.oom_score_adj", Value: "5"}},
+		}}, Host{measured: measured{Files: 1 << 20}}},
 		{"no-network", sysctl.Boot{Instance: 9, Name: "n", Hostname: "n"}, Host{}},
 	} {
 		var b strings.Builder

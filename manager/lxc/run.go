@@ -12,12 +12,13 @@ import (
 
 // runFile is what is written down of one run. It is on a tmpfs: after a reboot of the host nothing runs.
 type runFile struct {
-	RunID    string            `json:"run_id"`
-	Monitor  sysctl.Process    `json:"monitor"`
-	Init     sysctl.Process    `json:"init"`
-	Started  time.Time         `json:"started_at"`
-	Links    map[string]string `json:"links,omitempty"`    // host ends of interfaces, by device
-	Measures []sysctl.Measure  `json:"measures,omitempty"` // it was started with: what is configured may be something else by now
+	RunID    string                   `json:"run_id"`
+	Monitor  sysctl.Process           `json:"monitor"`
+	Init     sysctl.Process           `json:"init"`
+	Started  time.Time                `json:"started_at"`
+	Links    map[string]string        `json:"links,omitempty"`    // host ends of interfaces, by device
+	Measures []sysctl.Measure         `json:"measures,omitempty"` // it was started with: what is configured may be something else by now
+	Rlimits  map[string]sysctl.Rlimit `json:"rlimits,omitempty"`
 }
 
 // save writes the run file whole or not at all. The directory must exist.

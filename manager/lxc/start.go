@@ -3,6 +3,7 @@ package lxc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,12 @@ import (
 func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File, meanwhile func() error) (sysctl.State, error) {
 	if err := rt.prepare(b.Instance); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run directory")
+	}
+	if err := errors.Join(checkRlimits(b.Kernel), rt.makePolicy(b)); err != nil {
+		return sysctl.State{}, err
+	}
+	if err := loadModules(ctx, b.Kernel.Modules); err != nil {
+		return sysctl.State{}, err
 	}
 	if err := rt.lateLimits(b.Instance, b); err != nil {
 		return sysctl.State{}, err
@@ -59,7 +66,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if !ok {
 		return sysctl.State{}, rt.cause(b.Instance, "monitor ended at once")
 	}
-	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures, Links: hostEnds(b.NICs)}
+	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures, Rlimits: b.Kernel.Rlimits, Links: hostEnds(b.NICs)}
 	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run file")
 	}
