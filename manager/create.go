@@ -95,6 +95,9 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 	if err := runSteps(ctx, mk.steps(), o.Keep, o.Progress); err != nil {
 		return plan, err
 	}
+	if o.Start {
+		m.noteUnenforced(mk.inst.ID, spec, o.Note)
+	}
 	plan.Instance, plan.Image = mk.inst, mk.image.ID
 	return plan, nil
 }

@@ -79,3 +79,15 @@ func (m *Manager) relimit(inst sysctl.Instance, old, spec sysctl.Spec) error {
 	}
 	return nil
 }
+
+// noteUnenforced says which limits of an instance that was started have no effect on this host. They are no reason not to start it:
+// it may have come from another one.
+func (m *Manager) noteUnenforced(id int64, spec sysctl.Spec, note func(string)) {
+	l, err := m.limits(id, spec)
+	if note == nil || err != nil {
+		return
+	}
+	for _, key := range m.Runtime.Unenforced(id, sysctl.Boot{Limits: l}) {
+		note(key + " has no effect: no cgroup of this host can enforce it")
+	}
+}

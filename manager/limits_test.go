@@ -57,6 +57,12 @@ func TestLimitThatNobodyEnforces(t *testing.T) {
 		t.Errorf("something was changed: %+v", b.Limits)
 	}
 	kind(t, h.UpdateProfile(ctx, sysctl.Profile{Name: "default", Config: map[string]string{"limits.disk.priority": "8"}}, nil), "")
+	var said []string
+	note := func(line string) { said = append(said, line) }
+	kind(t, h.Restart(ctx, "web1", manager.StopOptions{Force: true, Note: note}), "")
+	if want := "limits.disk.priority has no effect: no cgroup of this host can enforce it"; len(said) != 1 || said[0] != want {
+		t.Errorf("a start says %q, want %q", said, want)
+	}
 	_, err = h.SetConfig(ctx, "web1", map[string]*string{"limits.processes": &processes})
 	kind(t, err, "")
 	if b := h.w.running[1].boot; b.Processes != 9 {

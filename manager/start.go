@@ -63,6 +63,7 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 		return err
 	}
 	m.tellStarted(ctx, inst.ID)
+	m.noteUnenforced(inst.ID, spec, o.Note)
 	return nil
 }
 
