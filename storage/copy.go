@@ -22,6 +22,7 @@ type copier struct {
 	buf      []byte
 	done     int64
 	made     bool // something was
+	later    bool // nobody waits until it is on disk
 }
 
 type inode struct{ dev, ino uint64 }
@@ -231,7 +232,7 @@ func (c *copier) finish(fd, to int, tmp, as string, st unix.Stat_t, err error) (
 	if err == nil && c.o.Recursive {
 		err = unix.Futimes(fd, times(st))
 	}
-	if err == nil && !c.o.Recursive { // one file: its content is on disk before its name says so
+	if err == nil && !c.o.Recursive && !c.later { // one file: its content is on disk before its name says so
 		err = unix.Fsync(fd)
 	}
 	if err == nil {

@@ -93,7 +93,8 @@ func fileMode(bits uint32) fs.FileMode {
 }
 
 // Get copies a file, or with o.Recursive anything, out of the tree to a path of the host, whose directory is there. What
-// it makes belongs to us. Fifos, sockets and devices are not opened. See Put for the rest.
+// it makes belongs to us, and is not waited for until it is on disk: who wants that says sync(1), as after cp. Fifos,
+// sockets and devices are not opened. See Put for the rest.
 func (t *Tree) Get(ctx context.Context, name, dst string, o sysctl.CopyOptions) error {
 	trimmed := strings.TrimRight(name, "/")
 	if !o.Recursive {
@@ -117,7 +118,7 @@ func (t *Tree) Get(ctx context.Context, name, dst string, o sysctl.CopyOptions) 
 		return err
 	}
 	defer unix.Close(to)
-	c := &copier{ctx: ctx, o: o, uid: os.Geteuid(), gid: os.Getegid(), links: map[inode]made{}, top: to, buf: make([]byte, copyBuffer)}
+	c := &copier{ctx: ctx, o: o, uid: os.Geteuid(), gid: os.Getegid(), links: map[inode]made{}, top: to, buf: make([]byte, copyBuffer), later: true}
 	return c.run(from, base, as)
 }
 
@@ -128,7 +129,7 @@ func (t *Tree) copier(ctx context.Context, to int, o sysctl.CopyOptions) *copier
 // run copies one entry with all that is in it.
 func (c *copier) run(from int, base, as string) error {
 	err := c.entry(from, base, c.top, as, as)
-	if err == nil && c.made && c.o.Recursive {
+	if err == nil && c.made && c.o.Recursive && !c.later {
 		err = syncfs(c.top)
 	}
 	return err

@@ -58,7 +58,7 @@ func systemSysctl(ours string) (string, error) {
 	return "", errors.New("the system has no sysctl of its own (package procps)")
 }
 
-// list measures the process time (user and system) of list over many stopped and running instances.
+// list measures the process time (user and system) of list over many stopped and running instances, and of info about one.
 func (b *bench) list(ctx context.Context, o *ours, stopped, running int) error {
 	names := make([]string, stopped+running)
 	for i := range names {
@@ -74,11 +74,16 @@ func (b *bench) list(ctx context.Context, o *ours, stopped, running int) error {
 		return err
 	}
 	for range 2 * b.rounds {
-		cmd := o.sysctl.command(ctx, "list", "--format", "json")
-		if _, err := output(cmd); err != nil {
-			return err
+		for _, c := range []struct {
+			op   op
+			args []string
+		}{{opList, []string{"list", "--format", "json"}}, {opInfo, []string{"info", names[len(names)-1], "--format", "json"}}} {
+			cmd := o.sysctl.command(ctx, c.args...)
+			if _, err := output(cmd); err != nil {
+				return err
+			}
+			b.res.time(c.op, oursName, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
 		}
-		b.res.time(opList, oursName, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
 	}
 	if err := each(names[:stopped], 4, func(name string) error {
 		defer b.forget(o, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -99,6 +100,31 @@ func (l *lxd) Delete(ctx context.Context, name string) error { return l.do(ctx, 
 
 func (l *lxd) Exec(ctx context.Context, name string, argv ...string) ([]byte, error) {
 	return l.run(ctx, append([]string{"exec", name, "--"}, argv...)...)
+}
+
+func (l *lxd) Snapshot(ctx context.Context, name, snap string) error {
+	if l.name == "incus" {
+		return l.do(ctx, "snapshot", "create", name, snap)
+	}
+	return l.do(ctx, "snapshot", name, snap)
+}
+func (l *lxd) Restore(ctx context.Context, name, snap string) error {
+	if l.name == "incus" {
+		return l.do(ctx, "snapshot", "restore", name, snap)
+	}
+	return l.do(ctx, "restore", name, snap)
+}
+func (l *lxd) Copy(ctx context.Context, name, to string) error {
+	return l.do(ctx, "copy", "--instance-only", name, to)
+}
+func (l *lxd) Push(ctx context.Context, name, src, dir string) error {
+	return l.do(ctx, "file", "push", "-r", "-p", src, name+dir+"/")
+}
+func (l *lxd) Pull(ctx context.Context, name, file, dst string) error {
+	return l.do(ctx, "file", "pull", name+file, dst)
+}
+func (l *lxd) Command(ctx context.Context, name string, argv ...string) *exec.Cmd {
+	return l.program.command(ctx, append([]string{"exec", name, "--"}, argv...)...)
 }
 
 func (l *lxd) Init(ctx context.Context, name string) (int, error) {

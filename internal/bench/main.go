@@ -37,8 +37,8 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "/var/tmp", "directory on the disk to measure")
 	flag.StringVar(&o.out, "o", "doc/performance.md", "document to write the table into, \"\" for none")
 	flag.StringVar(&o.binary, "sysctl", "bin/sysctl", "our binary")
-	flag.IntVar(&o.stopped, "stopped", 200, "stopped instances for list")
-	flag.IntVar(&o.running, "running", 50, "running instances for list")
+	flag.IntVar(&o.stopped, "stopped", 250, "stopped instances for list and info")
+	flag.IntVar(&o.running, "running", 50, "running instances for list and info")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -61,7 +61,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{env: e, res: newResults(), rounds: o.rounds, failed: map[peer]error{}, alive: map[peer]map[string]bool{}}
+	b := &bench{env: e, res: newResults(), rounds: o.rounds, failed: map[peer]error{}, alive: map[peer]map[string]bool{}, held: map[peer]string{}}
 	self := &ours{binary: o.binary}
 	all := []peer{self, &plainLXC{}, &nspawn{}, &podman{}, newIncus(), newLXD()}
 	defer func() { err = errors.Join(err, b.close()) }()
@@ -143,6 +143,17 @@ func (b *bench) measure(ctx context.Context, self *ours, o options) error {
 	}
 	if err := b.interleave(ctx, "disk", b.disk); err != nil {
 		return err
+	}
+	if err := b.interleave(ctx, "data", b.data); err != nil {
+		return err
+	}
+	for _, p := range b.peers {
+		if b.failed[p] == nil {
+			log.Printf("running snapshot: %s", p.Name())
+			if err := b.runningSnapshot(ctx, p); err != nil {
+				return err
+			}
+		}
 	}
 	if slices.Contains(b.peers, peer(self)) {
 		log.Printf("list: %d stopped, %d running", o.stopped, o.running)

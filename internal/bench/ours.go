@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -99,6 +100,26 @@ func (o *ours) Init(ctx context.Context, name string) (int, error) {
 		return 0, fmt.Errorf("info %s: no init pid", name)
 	}
 	return info.State.Init.PID, nil
+}
+
+func (o *ours) Snapshot(ctx context.Context, name, snap string) error {
+	return o.verb(ctx, "snapshot", name, snap)
+}
+func (o *ours) Restore(ctx context.Context, name, snap string) error {
+	return o.verb(ctx, "restore", name, snap)
+}
+func (o *ours) Copy(ctx context.Context, name, to string) error { return o.verb(ctx, "copy", name, to) }
+func (o *ours) Push(ctx context.Context, name, src, dir string) error {
+	if info, err := os.Stat(src); err == nil && !info.IsDir() {
+		return o.verb(ctx, "file", "push", "-p", src, name+dir+"/")
+	}
+	return o.verb(ctx, "file", "push", "-r", "-p", src, name+dir+"/")
+}
+func (o *ours) Pull(ctx context.Context, name, file, dst string) error {
+	return o.verb(ctx, "file", "pull", name+file, dst)
+}
+func (o *ours) Command(ctx context.Context, name string, argv ...string) *exec.Cmd {
+	return o.sysctl.command(ctx, append([]string{"exec", name, "--"}, argv...)...)
 }
 
 // Close removes the environment as a user would.

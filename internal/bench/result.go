@@ -25,23 +25,38 @@ const (
 	opMemory  op = "host memory of a running instance, PSS"
 	opDisk    op = "disk of a new instance before its first start"
 	opList    op = "`list` of all instances, process time"
+	opInfo    op = "`info` of one of them, process time"
 	opVersion op = "command start-up (`sysctl version`)"
 	opReal    op = "`sysctl -n kernel.hostname`, the system's own"
 	opHandOn  op = "`sysctl -n kernel.hostname`, handed on by ours"
+
+	opSnapshot        op = "snapshot of a stopped instance"
+	opSnapshotDisk    op = "disk of that snapshot"
+	opRestore         op = "restore of a stopped instance"
+	opCopy            op = "copy of a stopped instance"
+	opSnapshotRunning op = "snapshot of a running instance that wrote 1 GiB"
+	opPushSmall       op = "push of 2,000 small files"
+	opPush            op = "push of a file of 100 MB"
+	opPull            op = "pull of a file of 100 MB"
+	opStream          op = "output of `exec`"
 )
 
 var ops = [...]op{opLaunch, opReady, opStart, opStop, opHalt, opAfter, opKill, opDelete, opRemove, opBurst, opExec,
-	opMemory, opDisk, opList, opVersion, opReal, opHandOn}
+	opMemory, opDisk, opSnapshot, opSnapshotDisk, opRestore, opCopy, opSnapshotRunning, opPushSmall, opPush, opPull, opStream,
+	opList, opInfo, opVersion, opReal, opHandOn}
 
 // unit is how an op's numbers are written.
 func (o op) unit() string {
-	if o == opMemory || o == opDisk {
+	switch o {
+	case opMemory, opDisk, opSnapshotDisk:
 		return "KiB"
+	case opPush, opPull, opStream:
+		return "MB/s"
 	}
 	return "ms"
 }
 
-// results holds every sample, in milliseconds or KiB. Safe for concurrent use.
+// results holds every sample, in milliseconds, KiB or MB/s. Safe for concurrent use.
 type results struct {
 	mu      sync.Mutex
 	samples map[op]map[string][]float64

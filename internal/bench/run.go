@@ -28,7 +28,8 @@ type bench struct {
 	peers  []peer
 	res    *results
 	rounds int
-	failed map[peer]error // left out since
+	failed map[peer]error  // left out since
+	held   map[peer]string // the instance whose files are measured
 
 	mu    sync.Mutex
 	alive map[peer]map[string]bool // instance → running
