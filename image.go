@@ -26,6 +26,13 @@ type Layer struct {
 	Created time.Time `json:"created_at"`
 }
 
+// LayerSum says what is in a layer.
+type LayerSum struct {
+	Digest  string // hexadecimal sha256 of its content (storage.Digest)
+	Size    int64  // bytes of its files
+	Entries int64  // files, directories, …
+}
+
 // Guest is the OS found in a tree: detected, never trusted from a name. Empty fields are unknown.
 type Guest struct {
 	Family      string   `json:"family"`       // debian, rhel, suse, alpine, arch, gentoo, slackware, void

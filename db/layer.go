@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -19,7 +20,8 @@ func (d *DB) UnusedLayers(ctx context.Context) ([]sysctl.Layer, error) {
 		AND NOT EXISTS (SELECT 1 FROM instance_layers WHERE layer = layers.id)
 		AND NOT EXISTS (SELECT 1 FROM snapshot_layers WHERE layer = layers.id)
 		AND NOT EXISTS (SELECT 1 FROM patched_layers WHERE layer = layers.id)
-		AND NOT EXISTS (SELECT 1 FROM instance_patched WHERE layer = layers.id)`)
+		AND NOT EXISTS (SELECT 1 FROM instance_patched WHERE layer = layers.id)
+		AND NOT EXISTS (SELECT 1 FROM kept_layers WHERE layer = layers.id AND until > ?)`, nanos(d.now()))
 }
 
 // Layer returns a layer. The kind is NotFound where there is none.
@@ -37,6 +39,29 @@ func (d *DB) Layer(ctx context.Context, id string) (sysctl.Layer, error) {
 // AddLayer makes a layer that no image names yet. One of the same id stays as it is. A time that is zero becomes the present.
 func (d *DB) AddLayer(ctx context.Context, l sysctl.Layer) error {
 	return d.grow(ctx, func(t *tx) error { return t.insertLayer(ctx, l) })
+}
+
+// KeepLayer makes a layer that nothing names and that stays until then all the same, or until DropLayers.
+func (d *DB) KeepLayer(ctx context.Context, l sysctl.Layer, until time.Time) error {
+	return d.grow(ctx, func(t *tx) error {
+		err := t.insertLayer(ctx, l)
+		if err == nil {
+			err = t.exec(ctx, "INSERT OR REPLACE INTO kept_layers VALUES (?, ?)", l.ID, nanos(until))
+		}
+		return err
+	})
+}
+
+// DropLayers forgets that the layers are to stay. What is named otherwise stays.
+func (d *DB) DropLayers(ctx context.Context, ids []string) error {
+	return d.write(ctx, func(t *tx) error {
+		for _, id := range ids {
+			if err := t.exec(ctx, "DELETE FROM kept_layers WHERE layer = ?", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (t *tx) insertLayer(ctx context.Context, l sysctl.Layer) error {

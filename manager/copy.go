@@ -168,13 +168,13 @@ func (m *Manager) copySource(ctx context.Context, o CopyOptions) (sysctl.Instanc
 		s, err = m.findSnapshot(ctx, inst, o.Snapshot)
 		inst.Layers, inst.Guest, inst.Profiles, inst.Config, inst.Devices = s.Layers, s.Guest, s.Profiles, s.Config, s.Devices
 	}
-	inst.Devices = withoutFixed(inst.Devices, o.Note)
+	inst.Devices = withoutFixed(inst.Devices, "is not copied", o.Note)
 	inst.Config = withoutIDs(inst.Config, o.Note)
 	return inst, err
 }
 
 // withoutFixed leaves out of devices what only one instance can have.
-func withoutFixed(devices map[string]sysctl.Device, note func(string)) map[string]sysctl.Device {
+func withoutFixed(devices map[string]sysctl.Device, why string, note func(string)) map[string]sysctl.Device {
 	out := map[string]sysctl.Device{}
 	for _, name := range sortedKeys(devices) {
 		out[name] = maps.Clone(devices[name])
@@ -185,7 +185,7 @@ func withoutFixed(devices map[string]sysctl.Device, note func(string)) map[strin
 			}
 			delete(out[name], option)
 			if note != nil {
-				note(fmt.Sprintf("devices.%s.%s=%s is not copied", name, option, value))
+				note(fmt.Sprintf("devices.%s.%s=%s %s", name, option, value, why))
 			}
 		}
 	}
@@ -235,10 +235,7 @@ func (m *Manager) planCopy(ctx context.Context, src sysctl.Instance, name string
 
 // identify gives a copy an upper like its source's and takes away what must not be the same in two instances.
 func (m *Manager) identify(ctx context.Context, inst sysctl.Instance, skip []string) error {
-	if err := m.Storage.PrepareUpper(ctx, inst.ID, inst.Layers[len(inst.Layers)-1]); err != nil {
-		return err
-	}
-	if err := m.Storage.RenewUpper(ctx, inst.ID); err != nil {
+	if err := m.continueUpper(ctx, inst); err != nil {
 		return err
 	}
 	if !inst.Guest.Known() {
@@ -254,4 +251,12 @@ func (m *Manager) identify(ctx context.Context, inst sysctl.Instance, skip []str
 		return err
 	}
 	return sysctl.Apply(t, changes)
+}
+
+// continueUpper gives an instance an upper whose root is like that of its uppermost layer.
+func (m *Manager) continueUpper(ctx context.Context, inst sysctl.Instance) error {
+	if err := m.Storage.PrepareUpper(ctx, inst.ID, inst.Layers[len(inst.Layers)-1]); err != nil {
+		return err
+	}
+	return m.Storage.RenewUpper(ctx, inst.ID)
 }

@@ -238,6 +238,7 @@ type making struct {
 	inst  sysctl.Instance
 
 	copied bool // from another instance, which has run
+	kept   bool // it is an instance that was, and has run
 }
 
 // tell is who is told of measures: nobody before it is known what the guest is.
@@ -279,6 +280,8 @@ func (mk *making) steps() []step {
 		steps = append(steps, step{name: "give it an identity of its own", do: func(ctx context.Context) error {
 			return m.identify(ctx, mk.inst, skip)
 		}})
+	case mk.kept:
+		steps = append(steps, step{name: "go on with what it was", do: func(ctx context.Context) error { return m.continueUpper(ctx, mk.inst) }})
 	case len(skip) > 0:
 		steps = append(steps, step{name: "take back preparation steps", do: func(ctx context.Context) error {
 			return m.unprepare(ctx, mk.inst, skip)

@@ -93,6 +93,9 @@ type world struct {
 	set      []sysctl.Link     // all
 	unwired  error             // why the newest wiring failed
 
+	kept     map[int64]bool // whose uppers were sealed
+	unpacked fakeLayer      // the newest layer of an archive
+
 	halters map[string]halterFake // commands by which a guest can be halted from inside
 	halted  []string              // those that were run, and how long after since
 	since   time.Time
@@ -124,7 +127,7 @@ func newWorld() *world {
 	debian := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
 	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{}, names: map[string]map[int64][]sysctl.NetworkHost{},
 		patchedUppers: map[int64]bool{}, tops: map[int64]string{},
-		mounts: map[string]string{}, wrote: map[int64][]string{}, next: map[int64]bool{}, sealed: map[string][]string{}}
+		mounts: map[string]string{}, wrote: map[int64][]string{}, next: map[int64]bool{}, kept: map[int64]bool{}, sealed: map[string][]string{}}
 }
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
@@ -411,6 +414,9 @@ func (f fakeStorage) PrepareUpper(_ context.Context, id int64, like string) erro
 		return nil
 	})
 }
+func (f fakeStorage) UpperClean(_ context.Context, id int64, _ string) (bool, error) {
+	return f.kept[id] && len(f.wrote[id]) == 0, nil
+}
 func (f fakeStorage) Seal(_ context.Context, id int64, layer string) error {
 	return f.hit("seal", func() error {
 		if f.layers[layer] {
@@ -423,6 +429,7 @@ func (f fakeStorage) Seal(_ context.Context, id int64, layer string) error {
 		delete(f.wrote, id)
 		delete(f.tops, id)
 		delete(f.next, id)
+		f.kept[id] = true
 		return nil
 	})
 }

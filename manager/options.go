@@ -61,6 +61,23 @@ type SnapshotOptions struct {
 	due bool // made by the instance's schedule, and only if it still is due
 }
 
+// ExportOptions says what goes into an archive of an instance.
+type ExportOptions struct {
+	Compression  string // one of ArchiveFormats; "": the first
+	InstanceOnly bool   // no snapshots
+	Thin         bool   // no layers of images
+	Progress     sysctl.Progress
+	Note         func(line string) // told what is left out; nil: nobody is
+}
+
+// ImportInstanceOptions says what becomes of an archive of an instance.
+type ImportInstanceOptions struct {
+	Name     string // "": the one it had
+	Fresh    bool   // with machine id and ssh host keys of its own, as a copy
+	Progress sysctl.Progress
+	Note     func(line string) // told what is not as in the archive; nil: nobody is
+}
+
 // CopyOptions is one copy of an instance, or several.
 type CopyOptions struct {
 	Source    string

@@ -68,9 +68,12 @@ type RunningDevices interface {
 type Storage interface {
 	Stage(ctx context.Context, below ...string) (Staging, error)
 	DeleteLayer(ctx context.Context, id string) error
+	LayerPath(id string) string
+	LayerSum(ctx context.Context, id string) (sysctl.LayerSum, error)
 	CreateUpper(ctx context.Context, id int64) error
 	DeleteUpper(ctx context.Context, id int64) error
 	PrepareUpper(ctx context.Context, id int64, like string) error
+	UpperClean(ctx context.Context, id int64, top string) (bool, error)
 	Seal(ctx context.Context, id int64, layer string) error
 	RenewUpper(ctx context.Context, id int64) error
 	CopyUpper(ctx context.Context, id int64, p sysctl.Progress) (Staging, error)
@@ -106,6 +109,7 @@ type Staging interface {
 	Patch(ctx context.Context, find sysctl.Finder, p sysctl.Progress) (undo func() error, err error)
 	Commit(ctx context.Context) (sysctl.Layer, error)
 	CommitAs(ctx context.Context, id string) (sysctl.Layer, error)
+	CommitSum(ctx context.Context, digest string) (sysctl.Layer, error)
 	Abort() error
 }
 
@@ -194,6 +198,22 @@ type Templates interface {
 	Normalize(ctx context.Context, dir string, since time.Time) error
 	Unpack(ctx context.Context, path, dir string, o UnpackOptions) (source string, err error)
 	Pack(ctx context.Context, root *os.File, w io.Writer) error
+	ArchiveFormats() []string
+	WriteArchive(ctx context.Context, w io.Writer, format string, index []byte, layers []ArchiveLayer, total int64, p sysctl.Progress) (left int64, err error)
+	ReadArchive(ctx context.Context, r io.Reader, s ArchiveSink, p sysctl.Progress) error
+}
+
+// ArchiveLayer is one layer that goes into an archive of an instance.
+type ArchiveLayer struct {
+	Number int // from 1
+	Dir    string
+}
+
+// ArchiveSink takes what an archive of an instance has, in its order.
+type ArchiveSink struct {
+	Index func(data []byte) error
+	Layer func(number int) (dir string, size, entries int64, err error) // dir "": it is passed over
+	Done  func(number int) error
 }
 
 // TreeOptions says how the tree of a template is made.

@@ -120,6 +120,18 @@ func (m *Manager) capture(ctx context.Context, inst sysctl.Instance, s *sysctl.S
 		if err := m.over(ctx, inst, state); err != nil {
 			return nil, err
 		}
+		// What was kept and not started since gets no deeper by it.
+		clean, err := m.Storage.UpperClean(ctx, inst.ID, inst.Layers[len(inst.Layers)-1])
+		if err != nil {
+			return nil, err
+		}
+		if clean && s == nil {
+			return inst.Layers, nil
+		}
+		if clean {
+			s.Layers = inst.Layers
+			return inst.Layers, m.DB.AddSnapshot(ctx, inst.ID, *s)
+		}
 	}
 	var random [32]byte
 	rand.Read(random[:])

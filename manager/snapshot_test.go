@@ -217,7 +217,11 @@ func TestSnapshotOfADeepOne(t *testing.T) {
 	h := newHouse(t)
 	h.create(t, "web1")
 	for range 70 {
+		h.write(t, "web1", "a")
 		snap(t, h, "web1", "")
+	}
+	if snap(t, h, "web1", ""); len(h.instance(t, "web1").Layers) != 60 {
+		t.Error("it got deeper though nothing was written")
 	}
 	if n := len(h.instance(t, "web1").Layers); n != 60 {
 		t.Errorf("%d layers", n)

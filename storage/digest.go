@@ -41,12 +41,19 @@ import (
 // Of the extended attributes user.*, security.capability, system.posix_acl_access and
 // system.posix_acl_default count, and trusted.overlay.opaque and .redirect, which change what a layer means.
 func Digest(ctx context.Context, dir string) (id string, size int64, err error) {
+	sum, err := digest(ctx, dir, func(*unix.Stat_t) bool { return true })
+	return sum.Digest, sum.Size, err
+}
+
+// digest is of those entries that count.
+func digest(ctx context.Context, dir string, counts func(st *unix.Stat_t) bool) (all sysctl.LayerSum, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	d := digester{
 		records: make(chan *record, 64), // bounds the files open at once
 		files:   make(chan *record, 64),
 		linked:  map[[2]uint64]string{},
+		counts:  counts,
 	}
 	var workers sync.WaitGroup
 	for range 2 {
@@ -62,9 +69,9 @@ func Digest(ctx context.Context, dir string) (id string, size int64, err error) 
 		err = cause
 	}
 	if err != nil {
-		return "", 0, sysctl.Wrap(err, "digest %s", dir)
+		return all, sysctl.Wrap(err, "digest %s", dir)
 	}
-	return hex.EncodeToString(sum.Sum(nil)), d.size, nil
+	return sysctl.LayerSum{Digest: hex.EncodeToString(sum.Sum(nil)), Size: d.size, Entries: d.entries}, nil
 }
 
 // digester is one run of Digest: read sends records in order, hashFiles hashes
@@ -75,6 +82,8 @@ type digester struct {
 	files   chan *record
 	linked  map[[2]uint64]string // device and inode to the path of its record
 	size    int64
+	entries int64
+	counts  func(st *unix.Stat_t) bool
 }
 
 // record is one entry. For a regular file, file is open and hashed tells when sum or err is there.
@@ -138,6 +147,10 @@ func (d *digester) read(ctx context.Context, dir string) error {
 		if err != nil {
 			return false, sysctl.Wrap(err, "%s", d.w.path(e.name))
 		}
+		if r == nil {
+			return false, nil
+		}
+		d.entries++
 		dir, file := r.fields[1] == "d", r.file != nil
 		d.records <- r // write owns it from here on, and the worker what is of the file
 		if file {
@@ -148,11 +161,14 @@ func (d *digester) read(ctx context.Context, dir string) error {
 	return d.w.run(ctx, dir)
 }
 
-// record describes the entry name of the open directory.
+// record describes the entry name of the open directory, or nothing where it does not count.
 func (d *digester) record(name string) (*record, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(d.w.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return nil, err
+	}
+	if !d.counts(&st) {
+		return nil, nil
 	}
 	kind, ok := kinds[st.Mode&unix.S_IFMT]
 	if !ok {

@@ -169,3 +169,28 @@ func TestSealRefuses(t *testing.T) {
 		t.Error("sealed an instance that is not there")
 	}
 }
+
+// An upper in which nothing was written needs not be kept; whatever the guest does to it shows.
+func TestUpperClean(t *testing.T) {
+	s, layers := sealed(t)
+	clean := func(top string, want bool) {
+		t.Helper()
+		if got, err := s.UpperClean(t.Context(), 1, top); err != nil || got != want {
+			t.Errorf("clean is %v, want %v: %v", got, want, err)
+		}
+	}
+	clean(layers[0], false)
+	must(t, s.PrepareUpper(t.Context(), 1, ""))
+	must(t, s.Seal(t.Context(), 1, "abcd"))
+	layers = append(layers, "abcd")
+	clean("abcd", true)
+	clean(layers[0], false) // its root has another mode
+	inGuest(t, s, layers, func(root string) { _ = read(t, filepath.Join(root, "etc/old")) })
+	clean("abcd", true)
+	inGuest(t, s, layers, func(root string) { must(t, os.Chmod(root, 0o700)) })
+	clean("abcd", false)
+	inGuest(t, s, layers, func(root string) { must(t, os.Chmod(root, 0o711)) })
+	clean("abcd", true)
+	inGuest(t, s, layers, func(root string) { must(t, os.Remove(filepath.Join(root, "etc/old"))) })
+	clean("abcd", false)
+}

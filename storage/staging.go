@@ -21,6 +21,7 @@ type Staging struct {
 	tree  *Tree
 	below []string // layers, lowest first; none: the tree is a plain directory
 	size  int64    // bytes of the files, where CopyUpper has filled it
+	want  string   // the digest that it must have; "": whatever it has
 }
 
 // Stage begins a layer. Where none are below, it is an empty tree owned by root, 0755. Else it is what is written over
@@ -115,6 +116,13 @@ func (st *Staging) Commit(ctx context.Context) (sysctl.Layer, error) {
 	return layer, nil
 }
 
+// CommitSum is Commit for a tree that is to have a certain digest. It fails with Invalid, and puts nothing anywhere, where it has
+// another.
+func (st *Staging) CommitSum(ctx context.Context, want string) (sysctl.Layer, error) {
+	st.want = want
+	return st.Commit(ctx)
+}
+
 func (st *Staging) commit(ctx context.Context) (sysctl.Layer, error) {
 	if st.lock == nil {
 		return sysctl.Layer{}, sysctl.E(sysctl.Conflict, "staging is finished already")
@@ -125,6 +133,9 @@ func (st *Staging) commit(ctx context.Context) (sysctl.Layer, error) {
 	id, size, err := Digest(ctx, st.own())
 	if err != nil {
 		return sysctl.Layer{}, err
+	}
+	if st.want != "" && id != st.want {
+		return sysctl.Layer{}, sysctl.E(sysctl.Invalid, "its content is %s, not %s", sysctl.ShortID(id), sysctl.ShortID(st.want))
 	}
 	return st.place(id, size)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -57,6 +58,37 @@ func makeUpper(dir string) error {
 	// filesystem that layers can be on (ext4, xfs, btrfs) writes what a directory is in no later than
 	// the directory itself, so its name needs no wait of its own.
 	return syncDir(dir)
+}
+
+// UpperClean reports whether an instance has written nothing over its uppermost layer since it has its upper. The caller holds the
+// instance's lock, and the instance is stopped.
+func (s *Store) UpperClean(ctx context.Context, inst int64, top string) (bool, error) {
+	if err := checkLayerID(top); err != nil {
+		return false, err
+	}
+	upper := filepath.Join(s.instance(inst), "upper")
+	names, err := os.ReadDir(upper)
+	if err != nil || len(names) > 0 {
+		return false, sysctl.Wrap(err, "upper of instance %d", inst)
+	}
+	same, err := sameRoot(upper, s.LayerPath(top))
+	return same, sysctl.Wrap(err, "upper of instance %d", inst)
+}
+
+// sameRoot reports whether two trees' roots have the same owner, mode and extended attributes that count.
+func sameRoot(a, b string) (bool, error) {
+	var st [2]unix.Stat_t
+	var attributes [2][]string
+	for i, dir := range []string{a, b} {
+		if err := unix.Lstat(dir, &st[i]); err != nil {
+			return false, err
+		}
+		var err error
+		if attributes[i], err = xattrs(dir); err != nil {
+			return false, err
+		}
+	}
+	return st[0].Mode == st[1].Mode && st[0].Uid == st[1].Uid && st[0].Gid == st[1].Gid && slices.Equal(attributes[0], attributes[1]), nil
 }
 
 // DeleteUpper removes all an instance has written. Absent is success. The instance is stopped and the caller

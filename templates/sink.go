@@ -30,6 +30,7 @@ type sink struct {
 	owners bool             // uids and gids can be set (root)
 	hides  bool             // what takes the place of a directory takes that of its content too
 	below  bool             // there was a tree before, whose attributes are not to show through
+	exact  bool             // everything is to be as it is said
 	dirs   map[string]attrs // set at the end: contents change mtimes, default ACLs would be inherited
 	buf    []byte           // for copying
 
@@ -114,7 +115,7 @@ func (s *sink) openDir(name string) (int, error) {
 // guest may enter whatever its maker's temporary directory was like.
 func (s *sink) mkdir(name string, a attrs) error {
 	if name == "." {
-		if a.mode&0o001 == 0 {
+		if a.mode&0o001 == 0 && !s.exact {
 			a.mode |= 0o555
 		}
 		s.dirs[name] = a
@@ -229,8 +230,18 @@ func (s *sink) special(name string, a attrs, create func(dir int, base string) e
 			return err
 		}
 	}
+	if s.exact {
+		for _, x := range sortedNames(a.xattrs) { // of a pipe; a link has none
+			if err := unix.Lsetxattr(fdPath(dir)+"/"+base, x, []byte(a.xattrs[x]), 0); err != nil {
+				return sysctl.Wrap(err, "attribute %s", x)
+			}
+		}
+	}
 	return unix.UtimesNanoAt(dir, base, a.times(), unix.AT_SYMLINK_NOFOLLOW)
 }
+
+// sortedNames lists the keys of a map, sorted.
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // link makes name another name of target, which was made in from before.
 func (s *sink) link(name string, from *sink, target string) error {

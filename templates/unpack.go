@@ -95,7 +95,8 @@ type unpacker struct {
 	sub    *sink // what is in rootfs/, with that as its root; nil until there is something
 	others bool  // there is something beside rootfs/ that no image archive has
 
-	over *layering // set where the archive is one of several layers
+	over  *layering // set where the archive is one of several layers
+	exact bool      // it is a layer of an archive of ours, of which nothing may get lost
 }
 
 func (u *unpacker) close() {
@@ -129,7 +130,7 @@ func (u *unpacker) all(ctx context.Context) error {
 // route returns the sink and the name in it for an entry of the archive.
 func (u *unpacker) route(name string, dir bool) (*sink, string) {
 	first, rest, below := strings.Cut(name, "/")
-	if u.over != nil || first != "rootfs" || !below && !dir {
+	if u.over != nil || u.exact || first != "rootfs" || !below && !dir {
 		return u.top, name
 	}
 	if u.sub == nil && !u.openSub() {
@@ -294,7 +295,7 @@ func (u *unpacker) attrs(h *tar.Header) (attrs, error) {
 	for key, value := range h.PAXRecords {
 		name, ok := strings.CutPrefix(key, "SCHILY.xattr.")
 		switch {
-		case ok && keepXattr(name):
+		case ok && (keepXattr(name) || u.exact && layerXattr(name)):
 			if a.xattrs == nil {
 				a.xattrs = map[string]string{}
 			}

@@ -67,6 +67,8 @@ type instanceVerbs interface {
 	Unmount(ctx context.Context, ref string, detach bool) error
 	Diff(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.Difference, error)
 	DiffPackages(ctx context.Context, name string, o manager.DiffOptions) ([]sysctl.PackageDifference, error)
+	Export(ctx context.Context, name string, w io.Writer, o manager.ExportOptions) error
+	Import(ctx context.Context, r io.Reader, o manager.ImportInstanceOptions) (sysctl.Instance, error)
 	SetConfig(ctx context.Context, name string, set map[string]*string) (live []string, err error)
 }
 

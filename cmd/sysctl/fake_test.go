@@ -372,6 +372,37 @@ func (f *fake) Copy(_ context.Context, o manager.CopyOptions) (made []sysctl.Ins
 	return made, nil
 }
 
+func (f *fake) Export(_ context.Context, name string, w io.Writer, o manager.ExportOptions) error {
+	if _, err := f.on("export", name); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"zstd", "gzip", "none"}, o.Compression) {
+		return sysctl.FieldErrors{{Field: "--compression", Msg: "no way to compress"}}
+	}
+	_, err := fmt.Fprintf(w, "archive %s %v\n", name, o.Thin)
+	if strings.HasPrefix(name, "fail") {
+		err = sysctl.Wrap(sysctl.E(sysctl.NoSpace, "no space left on device"), "export %s", name)
+	}
+	return err
+}
+
+func (f *fake) Import(_ context.Context, r io.Reader, o manager.ImportInstanceOptions) (sysctl.Instance, error) {
+	var name, thin string
+	if n, _ := fmt.Fscanf(r, "archive %s %s", &name, &thin); n != 2 {
+		return sysctl.Instance{}, sysctl.Wrap(sysctl.E(sysctl.Invalid, "this is no archive of an instance"), "import")
+	}
+	if o.Name != "" {
+		name = o.Name
+	}
+	if f.Instances[name] != nil {
+		return sysctl.Instance{}, sysctl.E(sysctl.Exists, "import: an instance %s exists", name).WithHint("sysctl import FILE NEW-NAME")
+	}
+	if o.Note != nil {
+		o.Note("profile big was not here and was made")
+	}
+	return f.add(name, sysctl.Stopped).Instance, nil
+}
+
 func (f *fake) Rename(_ context.Context, name, to string) error {
 	i, err := f.on("rename", name, sysctl.Stopped)
 	if err != nil {

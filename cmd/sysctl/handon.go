@@ -18,7 +18,7 @@ import (
 func verbs() []string {
 	return []string{
 		"launch", "create", "start", "stop", "restart", "freeze", "unfreeze", "delete", "rename", "list", "info",
-		"snapshot", "restore", "copy", "diff", "events", "top",
+		"snapshot", "restore", "copy", "diff", "events", "top", "export", "import",
 		"exec", "shell", "console", "logs", "file", "mount", "umount",
 		"image", "template", "profile", "config", "network",
 		"check", "autostart", "autostop", "environment", "version", "completion", "help", "settle", "wire", "docs",

@@ -69,7 +69,7 @@ func TestExamplesWork(t *testing.T) {
 			line = strings.TrimSpace(line)
 			t.Run(line, func(t *testing.T) {
 				dir := t.TempDir()
-				for name, text := range map[string]string{"shared.yaml": "description: for all\n", "rootfs.tar.gz": "", "mydebian.yaml": "", "lab.yaml": "description: of the lab\n"} {
+				for name, text := range map[string]string{"shared.yaml": "description: for all\n", "rootfs.tar.gz": "", "mydebian.yaml": "", "backup.tar.zst": "archive web1 false\n", "lab.yaml": "description: of the lab\n"} {
 					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 						t.Fatal(err)
 					}

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,10 +166,8 @@ func (a *app) imageExportCmd() *cobra.Command {
 The file appears when it is complete.`,
 		Example: `  sysctl image export debian12 debian12.tar
   sysctl image export debian12 - | gzip > debian12.tar.gz`,
-		Args: takes(2, 2),
-		ValidArgsFunction: each(a.imageRefs(), func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveDefault
-		}, nothing),
+		Args:              takes(2, 2),
+		ValidArgsFunction: each(a.imageRefs(), files, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, name := args[0], args[1]
 			if name == "-" && isTerminal(a.stdout) {
@@ -180,39 +177,11 @@ The file appears when it is complete.`,
 				if name == "-" {
 					return b.ExportImage(ctx, ref, dataWriter{a.stdout})
 				}
-				return exportTo(ctx, b, ref, name)
+				return newFile([]string{"image", "export", ref}, name, "image.tar", func(w io.Writer) error { return b.ExportImage(ctx, ref, w) })
 			})
 		},
 	}
 	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.NoSpace}})
-}
-
-// exportTo writes an image to a new file, which has its name only when it is whole and on disk.
-func exportTo(ctx context.Context, b backend, ref, name string) error {
-	if info, err := os.Lstat(name); err == nil && info.IsDir() {
-		return sysctl.E(sysctl.Invalid, "image export %s: %s is a directory", ref, name).
-			WithHint("%s", quoteArgs([]string{"sysctl", "image", "export", ref, filepath.Join(name, "image.tar")}))
-	} else if err == nil {
-		return sysctl.E(sysctl.Exists, "image export %s: %s exists: name another file", ref, name)
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".sysctl-export-*")
-	if err != nil {
-		// The temporary file's name says nothing to the user.
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
-			pathErr.Path = name
-		}
-		return sysctl.E(kindOfFile(err), "image export %s: %w", ref, err)
-	}
-	defer os.Remove(f.Name()) // absent after the rename
-	defer f.Close()
-	if err := b.ExportImage(ctx, ref, f); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return sysctl.Wrap(err, "image export %s", ref)
-	}
-	return sysctl.Wrap(os.Rename(f.Name(), name), "image export %s", ref)
 }
 
 // kindOfFile classifies the failure to open or read a file that the user named.

@@ -76,6 +76,8 @@ network configuration, for years.`,
 			{"diff", a.diffCmd},
 			{"events", a.eventsCmd},
 			{"top", a.topCmd},
+			{"export", a.exportCmd},
+			{"import", a.importCmd},
 		}},
 		{"Inside", []maker{
 			{"exec", a.execCmd},

@@ -81,6 +81,20 @@ func (s storageOf) OpenProcess(p sysctl.Process) (manager.OpenedTree, error) {
 
 func (s storageOf) Sweep(ctx context.Context) error { return s.SweepStaging(ctx) }
 
+func (catalogue) ArchiveFormats() []string { return templates.ArchiveFormats() }
+
+func (catalogue) WriteArchive(ctx context.Context, w io.Writer, format string, index []byte, layers []manager.ArchiveLayer, total int64, p sysctl.Progress) (int64, error) {
+	list := make([]templates.ArchiveLayer, len(layers))
+	for i, l := range layers {
+		list[i] = templates.ArchiveLayer(l)
+	}
+	return templates.WriteArchive(ctx, w, format, index, list, total, p)
+}
+
+func (catalogue) ReadArchive(ctx context.Context, r io.Reader, s manager.ArchiveSink, p sysctl.Progress) error {
+	return templates.ReadArchive(ctx, r, templates.ArchiveSink(s), p)
+}
+
 // opened keeps a nil *Tree from becoming a non-nil interface.
 func opened(t *storage.Tree, err error) (manager.OpenedTree, error) {
 	if err != nil {
