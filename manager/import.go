@@ -112,7 +112,7 @@ func (i *importing) plan(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c := CreateOptions{Source: a.Template, Name: name, Profiles: append([]string{}, a.Profiles...), Config: a.Config, Devices: devices, Ephemeral: a.Ephemeral,
+	c := CreateOptions{Source: a.Template, Name: name, Profiles: append([]string{}, a.Profiles...), Config: withoutIDs(a.Config, i.o.Note), Devices: devices, Ephemeral: a.Ephemeral,
 		Progress: i.o.Progress, Note: i.o.Note}
 	spec, claim, err := i.m.checkCreate(ctx, &c)
 	if err == nil {
