@@ -140,4 +140,5 @@ type Profile struct {
 	Description string            `json:"description"`
 	Config      map[string]string `json:"config"`
 	Devices     map[string]Device `json:"devices"`
+	Text        string            `json:"-"` // YAML as somebody wrote it, with its comments; "": nobody did
 }

@@ -37,7 +37,7 @@ func (d *DB) UpdateProfile(ctx context.Context, p sysctl.Profile) error {
 		if err := t.hasProfile(ctx, p.Name); err != nil {
 			return err
 		}
-		if err := t.exec(ctx, "UPDATE profiles SET description = ? WHERE name = ?", p.Description, p.Name); err != nil {
+		if err := t.exec(ctx, "UPDATE profiles SET description = ?, text = ? WHERE name = ?", p.Description, p.Text, p.Name); err != nil {
 			return err
 		}
 		return t.setConfiguration(ctx, "profile", p.Name, p.Config, p.Devices)
@@ -106,7 +106,7 @@ func (d *DB) ProfileUsers(ctx context.Context, name string) (users []string, err
 }
 
 func (t *tx) insertProfile(ctx context.Context, p sysctl.Profile) error {
-	if err := t.exec(ctx, "INSERT INTO profiles (name, description) VALUES (?, ?)", p.Name, p.Description); err != nil {
+	if err := t.exec(ctx, "INSERT INTO profiles (name, description, text) VALUES (?, ?, ?)", p.Name, p.Description, p.Text); err != nil {
 		return err
 	}
 	return t.setConfiguration(ctx, "profile", p.Name, p.Config, p.Devices)
@@ -129,9 +129,9 @@ func loadProfiles(ctx context.Context, q querier, name string) ([]sysctl.Profile
 	}
 	list := []sysctl.Profile{}
 	byName := map[string]int{}
-	err := each(ctx, q, "SELECT name, description FROM profiles"+where+" ORDER BY name", args, func(rows *sql.Rows) error {
+	err := each(ctx, q, "SELECT name, description, text FROM profiles"+where+" ORDER BY name", args, func(rows *sql.Rows) error {
 		p := sysctl.Profile{Config: map[string]string{}, Devices: map[string]sysctl.Device{}}
-		err := rows.Scan(&p.Name, &p.Description)
+		err := rows.Scan(&p.Name, &p.Description, &p.Text)
 		byName[p.Name] = len(list)
 		list = append(list, p)
 		return err

@@ -13,6 +13,7 @@ func TestProfiles(t *testing.T) {
 	p := sysctl.Profile{
 		Name: "big", Description: "much", Config: map[string]string{"limits.memory": "8GiB", "user.x": ""},
 		Devices: map[string]sysctl.Device{"data": {"type": "disk", "path": "/data"}, "empty": {}},
+		Text:    "config: {} # as it was written\n",
 	}
 	must(t, d.CreateProfile(ctx, p))
 	got, err := d.Profile(ctx, "big")

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -121,6 +122,9 @@ what the file has. The YAML is what "sysctl profile show PROFILE --format yaml" 
 			if err != nil {
 				return sysctl.Wrap(err, "profile create %s", args[0])
 			}
+			if len(keys)+len(devices) > 0 || description != "" {
+				p.Text = "" // it does not say that
+			}
 			overlay(&p, keys, devices)
 			if description != "" {
 				p.Description = description
@@ -153,7 +157,9 @@ func (a *app) writtenProfile(args []string) (sysctl.Profile, error) {
 
 // readProfile reads a profile's YAML. It may leave its name out but not have another one.
 func readProfile(r io.Reader, file, name string) (sysctl.Profile, error) {
-	p, err := profiles.Decode(r, file)
+	var text bytes.Buffer
+	p, err := profiles.Decode(io.TeeReader(r, &text), file)
+	p.Text = text.String()
 	var unread *fs.PathError
 	if errors.As(err, &unread) {
 		return p, sysctl.E(kindOfFile(err), "%w", unread)
@@ -190,7 +196,8 @@ func (a *app) profileEditCmd() *cobra.Command {
 		Use:   "edit PROFILE",
 		Short: "change a profile in an editor",
 		Long: `Opens a profile's YAML in $VISUAL, $EDITOR or vi and stores what was written. A mistake is shown and can be corrected;
-nothing is stored before all is right. Where standard input is not a terminal, the YAML is read from it.
+nothing is stored before all is right. Comments are kept. Where standard input is not a terminal, the YAML is read
+from it.
 
 A change that an instance which uses the profile could not have is refused, with the list. Running instances have their
 limits and devices at once, as far as that can be, and it is said which devices wait for their next start.`,
@@ -219,7 +226,7 @@ func (a *app) editProfile(ctx context.Context, b backend, name string) error {
 	if err != nil {
 		return err
 	}
-	before, err := profiles.Encode(p)
+	before, err := profileText(p)
 	if err != nil {
 		return err
 	}
@@ -253,6 +260,17 @@ func (a *app) editUntilRight(ctx context.Context, verb string, before []byte, st
 			return sysctl.E(sysctl.Invalid, "%s: given up: nothing is changed", verb)
 		}
 	}
+}
+
+// profileText is a profile's YAML: as somebody wrote it, with its comments, where that is what the profile is.
+func profileText(p sysctl.Profile) ([]byte, error) {
+	if p.Text != "" {
+		written, err := readProfile(strings.NewReader(p.Text), p.Name, p.Name)
+		if err == nil && reflect.DeepEqual(written, p) {
+			return []byte(p.Text), nil
+		}
+	}
+	return profiles.Encode(p)
 }
 
 // askAgain asks on the terminal whether to go on editing.
