@@ -92,26 +92,31 @@ and options: devices.NAME.type=disk, ….
 		Args:              takes(2, -1),
 		ValidArgsFunction: each(a.names(), a.settingsOfInstance()),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			words := args[1:]
-			if len(words) == 2 && !strings.Contains(words[0], "=") {
-				words = []string{words[0] + "=" + words[1]}
-			}
-			set := map[string]*string{}
-			var bad sysctl.FieldErrors
-			for _, word := range words {
-				key, value, ok := strings.Cut(word, "=")
-				if !ok || key == "" {
-					bad.Add(word, "must be KEY=VALUE")
-				}
-				set[key] = &value
-			}
-			if err := bad.Err(); err != nil {
+			set, err := settings(args[1:])
+			if err != nil {
 				return sysctl.Wrap(err, "config set %s", args[0])
 			}
 			return a.setConfig(cmd, args[0], set)
 		},
 	}
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.Busy}})
+}
+
+// settings reads KEY=VALUE..., or KEY VALUE.
+func settings(words []string) (map[string]*string, error) {
+	if len(words) == 2 && !strings.Contains(words[0], "=") {
+		words = []string{words[0] + "=" + words[1]}
+	}
+	set := map[string]*string{}
+	var bad sysctl.FieldErrors
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok || key == "" {
+			bad.Add(word, "must be KEY=VALUE")
+		}
+		set[key] = &value
+	}
+	return set, bad.Err()
 }
 
 func (a *app) configUnsetCmd() *cobra.Command {

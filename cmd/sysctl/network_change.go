@@ -35,7 +35,7 @@ Subnets that no key says are chosen clear of the host's routes, with NAT. doc/co
 			}
 			if err == nil {
 				var set map[string]*string
-				set, err = networkWords(words)
+				set, err = settings(words)
 				for key, value := range set {
 					n.Config[key] = *value
 				}
@@ -58,23 +58,6 @@ Subnets that no key says are chosen clear of the host's routes, with NAT. doc/co
 	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.Exists, sysctl.Conflict, sysctl.NoSpace}})
 }
 
-// networkWords reads KEY=VALUE..., or KEY VALUE.
-func networkWords(words []string) (map[string]*string, error) {
-	if len(words) == 2 && !strings.Contains(words[0], "=") {
-		words = []string{words[0] + "=" + words[1]}
-	}
-	set := map[string]*string{}
-	var bad sysctl.FieldErrors
-	for _, word := range words {
-		key, value, ok := strings.Cut(word, "=")
-		if !ok || key == "" {
-			bad.Add(word, "must be KEY=VALUE")
-		}
-		set[key] = &value
-	}
-	return set, bad.Err()
-}
-
 func (a *app) networkSetCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set NETWORK KEY=VALUE...",
@@ -90,7 +73,7 @@ a fixed address outside.`,
 		Args:              takes(2, -1),
 		ValidArgsFunction: each(a.networkNames(), a.networkSettings()),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := networkWords(args[1:])
+			set, err := settings(args[1:])
 			if err != nil {
 				return sysctl.Wrap(err, "network set %s", args[0])
 			}
