@@ -130,7 +130,7 @@ func (m *Manager) restartWhenDue(ctx context.Context, id int64, c sysctl.Crashes
 	}
 	defer unlock()
 	for !c.Due.IsZero() {
-		if err := m.pauseFor(ctx, c.Due.Sub(m.Now())); err != nil {
+		if err := m.pauseUntilDue(ctx, id, c); err != nil {
 			return err
 		}
 		if c, err = m.restartNow(ctx, id, c); err != nil {
@@ -139,6 +139,36 @@ func (m *Manager) restartWhenDue(ctx context.Context, id int64, c sysctl.Crashes
 	}
 	return nil
 }
+
+// pauseUntilDue waits until an instance's restart is due, or for about a second longer than it is: who has started, stopped or
+// deleted the instance meanwhile is not told, and must not find somebody waiting for it half a minute later.
+func (m *Manager) pauseUntilDue(ctx context.Context, id int64, c sysctl.Crashes) error {
+	pause, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		defer end()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-pause.Done():
+				return
+			case <-tick.C:
+			}
+			now, err := m.DB.Crashes(pause, id)
+			if err == nil && !sameCrash(now, c) {
+				return
+			}
+		}
+	}()
+	err := m.pauseFor(pause, c.Due.Sub(m.Now()))
+	if ctx.Err() == nil {
+		return nil // at the time, or sooner: restartNow looks why
+	}
+	return err
+}
+
+func sameCrash(a, b sysctl.Crashes) bool { return a.Count == b.Count && a.Due.Equal(b.Due) }
 
 // restartNow starts an instance again whose crashes are still the given ones. Where that fails it returns when the next
 // try is due.
@@ -152,7 +182,7 @@ func (m *Manager) restartNow(ctx context.Context, id int64, c sysctl.Crashes) (s
 		return sysctl.Crashes{}, err
 	}
 	now, err := m.DB.Crashes(ctx, id)
-	if err != nil || now.Count != c.Count || !now.Due.Equal(c.Due) || !inst.Ready || m.runs(inst) {
+	if err != nil || !sameCrash(now, c) || !inst.Ready || m.runs(inst) {
 		return sysctl.Crashes{}, err
 	}
 	failed := m.start(ctx, inst, StartOptions{})
