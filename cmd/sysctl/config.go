@@ -104,12 +104,9 @@ and options: devices.NAME.type=disk, ….
 
 // settings reads KEY=VALUE..., or KEY VALUE.
 func settings(words []string) (map[string]*string, error) {
-	if len(words) == 2 && !strings.Contains(words[0], "=") {
-		words = []string{words[0] + "=" + words[1]}
-	}
 	set := map[string]*string{}
 	var bad sysctl.FieldErrors
-	for _, word := range words {
+	for _, word := range pair(words) {
 		key, value, ok := strings.Cut(word, "=")
 		if !ok || key == "" {
 			bad.Add(word, "must be KEY=VALUE")
@@ -117,6 +114,14 @@ func settings(words []string) (map[string]*string, error) {
 		set[key] = &value
 	}
 	return set, bad.Err()
+}
+
+// pair makes one word of KEY VALUE; other words stay as they are.
+func pair(words []string) []string {
+	if len(words) == 2 && !strings.Contains(words[0], "=") {
+		return []string{words[0] + "=" + words[1]}
+	}
+	return words
 }
 
 func (a *app) configUnsetCmd() *cobra.Command {

@@ -126,11 +126,7 @@ func (a *app) deviceSetCmd() *cobra.Command {
 		Args:              takes(3, -1),
 		ValidArgsFunction: each(a.names(), a.devicesOwn(), a.deviceOptions(false)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			words := args[2:]
-			if len(words) == 2 && !strings.Contains(words[0], "=") {
-				words = []string{words[0] + "=" + words[1]}
-			}
-			d, err := optionWords(words)
+			d, err := optionWords(pair(args[2:]))
 			if err != nil {
 				return sysctl.Wrap(err, "config %s", args[0])
 			}
