@@ -36,6 +36,9 @@ func (m *Manager) export(ctx context.Context, name string, w io.Writer, o Export
 	if err := e.capture(ctx, name); err != nil {
 		return err
 	}
+	if o.WithCompat {
+		e.copies.tell(o.Note)
+	}
 	if err := e.sums(ctx); err != nil {
 		return err
 	}
@@ -59,6 +62,7 @@ type exporting struct {
 	numbers map[string]int // by id, from 1
 	layers  []ArchiveLayer
 	total   int64
+	copies  copies
 }
 
 // capture notes what the instance is, with its lock held.
@@ -79,15 +83,20 @@ func (e *exporting) capture(ctx context.Context, name string) error {
 		return err
 	}
 	profiles := map[string]bool{}
-	e.archive.Instance.archivedState = e.state(inst.Layers, inst.Guest, inst.Profiles, inst.Config, inst.Devices, profiles)
+	if e.archive.Instance.archivedState, err = e.state(ctx, inst.Layers, inst.Guest, inst.Profiles, inst.Config, inst.Devices, profiles); err != nil {
+		return err
+	}
 	if !e.o.InstanceOnly {
 		list, err := m.DB.Snapshots(ctx, inst.ID)
 		if err != nil {
 			return err
 		}
 		for _, s := range list {
-			e.archive.Snapshots = append(e.archive.Snapshots, archivedSnapshot{Name: s.Name, Created: s.Created, Expires: s.Expires, Scheduled: s.Scheduled,
-				archivedState: e.state(s.Layers, s.Guest, s.Profiles, s.Config, s.Devices, profiles)})
+			state, err := e.state(ctx, s.Layers, s.Guest, s.Profiles, s.Config, s.Devices, profiles)
+			if err != nil {
+				return sysctl.Wrap(err, "snapshot %s", s.Name)
+			}
+			e.archive.Snapshots = append(e.archive.Snapshots, archivedSnapshot{Name: s.Name, Created: s.Created, Expires: s.Expires, Scheduled: s.Scheduled, archivedState: state})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(profiles)) {
@@ -100,9 +109,15 @@ func (e *exporting) capture(ctx context.Context, name string) error {
 	return nil
 }
 
-// state numbers the layers, and notes the profiles.
-func (e *exporting) state(layers []string, g sysctl.Guest, profiles []string, config map[string]string, devices map[string]sysctl.Device, used map[string]bool) archivedState {
+// state numbers the layers, with the one of changed copies on top where those are asked for, and notes the profiles.
+func (e *exporting) state(ctx context.Context, layers []string, g sysctl.Guest, profiles []string, config map[string]string, devices map[string]sysctl.Device, used map[string]bool) (archivedState, error) {
 	s := archivedState{Guest: g, Profiles: profiles, Config: config, Devices: devices}
+	if e.o.WithCompat {
+		var err error
+		if layers, err = e.copies.over(ctx, e.m, layers, e.o.Progress); err != nil {
+			return s, err
+		}
+	}
 	for _, id := range layers {
 		if e.numbers[id] == 0 {
 			e.ids = append(e.ids, id)
@@ -113,7 +128,7 @@ func (e *exporting) state(layers []string, g sysctl.Guest, profiles []string, co
 	for _, p := range profiles {
 		used[p] = true
 	}
-	return s
+	return s, nil
 }
 
 // sums reads all layers once: their digests are in the index, which is the first thing in the archive.

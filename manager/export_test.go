@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,89 @@ func TestExportOfARunningOne(t *testing.T) {
 	}
 	kind(t, h.Export(t.Context(), "web1", &bytes.Buffer{}, manager.ExportOptions{Compression: "rar"}), sysctl.Invalid)
 	kind(t, h.Export(t.Context(), "web9", &bytes.Buffer{}, manager.ExportOptions{}), sysctl.NotFound)
+}
+
+// Changed copies are no part of an archive; asked for, they lie on top of what the instance and each of its snapshots was, and
+// are files like any other for who imports it. Nothing of them stays on the host that it is from but what its next start
+// would make anyway.
+func TestExportWithCompat(t *testing.T) {
+	for _, running := range []bool{false, true} {
+		h := newHouse(t)
+		exported(t, h, manager.ExportOptions{})
+		if running {
+			kind(t, h.Start(t.Context(), "web1", manager.StartOptions{}), "")
+			h.write(t, "web1", "d")
+		}
+		index := func(o manager.ExportOptions) (a struct {
+			Instance  struct{ Layers []int }
+			Snapshots []struct{ Layers []int }
+		}) {
+			t.Helper()
+			var f fakeArchive
+			if err := errors.Join(json.Unmarshal(export(t, h, "web1", o), &f), json.Unmarshal(f.Index, &a)); err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		plain := index(manager.ExportOptions{})
+		if h.w.scanned != 0 {
+			t.Errorf("nobody asked, and %d lists were looked into", h.w.scanned)
+		}
+		var told []string
+		with := manager.ExportOptions{WithCompat: true, Note: func(s string) { told = append(told, s) }}
+		changed := index(with)
+		more := func(a, b []int) bool { return len(b) == len(a)+1 }
+		if !more(plain.Instance.Layers, changed.Instance.Layers) || !more(plain.Snapshots[0].Layers, changed.Snapshots[0].Layers) || !more(plain.Snapshots[1].Layers, changed.Snapshots[1].Layers) {
+			t.Errorf("with copies %+v, without %+v", changed, plain)
+		}
+		if h.w.scanned != 3 || len(told) != 1 || !strings.HasPrefix(told[0], "/a: it looks as if") {
+			t.Errorf("looked %d times, told %q", h.w.scanned, told)
+		}
+		if inst := h.instance(t, "web1"); inst.Patched.Any() {
+			t.Errorf("the instance itself has %+v", inst.Patched)
+		}
+		data := export(t, h, "web1", with)
+		there := newHouse(t)
+		there.w.layers = map[string]bool{}
+		if _, err := there.imports(t, data, manager.ImportInstanceOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if inst := there.instance(t, "web1"); len(inst.Layers) != len(changed.Instance.Layers) || inst.Patched.Any() {
+			t.Errorf("imported: %+v", inst)
+		}
+		told = nil
+		h.w.nothing = true
+		h.write(t, "web1", "e")
+		if got := index(manager.ExportOptions{WithCompat: true, InstanceOnly: true, Note: with.Note}); len(got.Instance.Layers) != len(h.instance(t, "web1").Layers)+map[bool]int{true: 1}[running] {
+			t.Errorf("nothing to change, and there are layers %v", got.Instance.Layers)
+		}
+		if len(told) != 1 || !strings.HasPrefix(told[0], "none of its programs is known") {
+			t.Errorf("told %q", told)
+		}
+		kind(t, h.Delete(t.Context(), "web1", manager.DeleteOptions{Force: true}), "")
+		if list, err := h.Images(t.Context()); err != nil || h.layersLeft(t) != len(list[0].Layers) {
+			t.Errorf("%d layers are left, %v", h.layersLeft(t), err)
+		}
+	}
+}
+
+// So with an image's tarball.
+func TestExportImageWithCompat(t *testing.T) {
+	h := newHouse(t)
+	h.launch(t, "web1")
+	image := h.instance(t, "web1").Image
+	for _, with := range []bool{false, true} {
+		var told []string
+		o := manager.ImageExportOptions{WithCompat: with, Note: func(s string) { told = append(told, s) }}
+		kind(t, h.ExportImage(t.Context(), image, &bytes.Buffer{}, o), "")
+		if h.w.scanned != map[bool]int{true: 1}[with] || (len(told) > 0) != with {
+			t.Errorf("with %v: looked %d times, told %q", with, h.w.scanned, told)
+		}
+		if opened := h.w.openedLayers; len(opened) != map[bool]int{false: 1, true: 2}[with] {
+			t.Errorf("with %v: %v", with, opened)
+		}
+	}
+	kind(t, h.ExportImage(t.Context(), "nobody", &bytes.Buffer{}, manager.ImageExportOptions{WithCompat: true}), sysctl.NotFound)
 }
 
 func TestThinArchive(t *testing.T) {

@@ -56,9 +56,10 @@ type world struct {
 	script        string              // that a build runs in an instance; "": none
 	status        int                 // of that
 	host          sysctl.Host
-	scanned       int  // times that layers were looked into
-	nothing       bool // there is nothing to change in them
-	patched       bool // what is under construction
+	scanned       int      // times that layers were looked into
+	openedLayers  []string // the last that were opened to be read
+	nothing       bool     // there is nothing to change in them
+	patched       bool     // what is under construction
 	patchedUppers map[int64]bool
 	tops          map[int64]string // the uppermost layer of each upper, as overlay remembers it
 	os            sysctl.Guest     // in every tree
@@ -676,7 +677,8 @@ func (f fakeStorage) Detach(_ context.Context, spaces []sysctl.MountSpace, _ sys
 		return nil
 	})
 }
-func (f fakeStorage) OpenLayers(context.Context, []string) (manager.OpenedTree, error) {
+func (f fakeStorage) OpenLayers(_ context.Context, layers []string) (manager.OpenedTree, error) {
+	f.openedLayers = layers
 	return passwd(), nil
 }
 

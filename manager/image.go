@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"slices"
 
@@ -118,18 +119,35 @@ func (m *Manager) importImage(ctx context.Context, o ImportOptions) (sysctl.Imag
 	})
 }
 
-// ExportImage writes the image as one tar stream of its merged tree (uncompressed).
-func (m *Manager) ExportImage(ctx context.Context, ref string, w io.Writer) error {
+// ExportImage writes the image as one tar stream of its merged tree (uncompressed). Kinds: NotFound, and what w gives.
+func (m *Manager) ExportImage(ctx context.Context, ref string, w io.Writer, o ImageExportOptions) error {
+	return sysctl.Wrap(m.exportImage(ctx, ref, w, o), "image export %s", ref)
+}
+
+func (m *Manager) exportImage(ctx context.Context, ref string, w io.Writer, o ImageExportOptions) (err error) {
 	image, err := m.DB.Image(ctx, ref)
 	if err != nil {
-		return sysctl.Wrap(err, "image export %s", ref)
+		return err
 	}
-	t, err := m.Storage.OpenLayers(ctx, image.Layers)
+	layers := image.Layers
+	if o.WithCompat {
+		done, err := m.makeLayers(ctx) // the copies stay meanwhile
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
+		var c copies
+		if layers, err = c.over(ctx, m, layers, o.Progress); err != nil {
+			return err
+		}
+		c.tell(o.Note)
+	}
+	t, err := m.Storage.OpenLayers(ctx, layers)
 	if err != nil {
-		return sysctl.Wrap(err, "image export %s", ref)
+		return err
 	}
 	defer t.Close()
-	return sysctl.Wrap(m.Catalogue.Pack(ctx, t.Root(), w), "image export %s", ref)
+	return m.Catalogue.Pack(ctx, t.Root(), w)
 }
 
 // DeleteImage forgets an image; named by one of several aliases, it forgets that alias only. Its layers stay for as long as an instance or another image uses them.

@@ -66,8 +66,16 @@ type ExportOptions struct {
 	Compression  string // one of ArchiveFormats; "": the first
 	InstanceOnly bool   // no snapshots
 	Thin         bool   // no layers of images
+	WithCompat   bool   // with the changed copies of the measure vsyscall, as files like any other
 	Progress     sysctl.Progress
 	Note         func(line string) // told what is left out; nil: nobody is
+}
+
+// ImageExportOptions says what goes into a tarball of an image.
+type ImageExportOptions struct {
+	WithCompat bool // with the changed copies of the measure vsyscall in the place of the files that they are of
+	Progress   sysctl.Progress
+	Note       func(line string) // told what is not as asked for; nil: nobody is
 }
 
 // ImportInstanceOptions says what becomes of an archive of an instance.

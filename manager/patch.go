@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/sysctl-os/sysctl"
@@ -107,4 +108,46 @@ func (m *Manager) patchedLayer(ctx context.Context, layers []string, p sysctl.Pr
 	}
 	made.Layer = l.ID
 	return made, m.DB.SetPatchedLayer(ctx, layers, made, l)
+}
+
+// copies is what is known of the changed copies that go into a file for others.
+type copies struct {
+	files  int
+	unsure []string
+}
+
+// over returns a list of layers with the layer of changed copies on top. The copies are made whether or not this host needs
+// them: who asks wants files that run anywhere.
+func (c *copies) over(ctx context.Context, m *Manager, layers []string, p sysctl.Progress) ([]string, error) {
+	l, err := m.patchedLayer(ctx, layers, p)
+	if err != nil {
+		return nil, err
+	}
+	c.files += len(l.Files)
+	for _, path := range l.Unsure {
+		if !slices.Contains(c.unsure, path) {
+			c.unsure = append(c.unsure, path)
+		}
+	}
+	if l.Layer == "" {
+		return layers, nil
+	}
+	return append(slices.Clone(layers), l.Layer), nil
+}
+
+// tell says what is not as whoever asked for copies may believe.
+func (c copies) tell(note func(string)) {
+	if note == nil {
+		return
+	}
+	if c.files == 0 {
+		note("none of its programs is known to call the vsyscall page: there is no changed copy to write")
+	}
+	if n := len(c.unsure); n > 0 {
+		more := ""
+		if n > 1 {
+			more = fmt.Sprintf(" and %d more", n-1)
+		}
+		note(c.unsure[0] + more + ": it looks as if it called the vsyscall page, but nobody can tell: written as it is")
+	}
 }

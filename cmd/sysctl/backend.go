@@ -81,7 +81,7 @@ type imageVerbs interface {
 	PullRemotes() []string
 	StepNames() []string
 	ImportImage(ctx context.Context, o manager.ImportOptions) (sysctl.Image, error)
-	ExportImage(ctx context.Context, ref string, w io.Writer) error
+	ExportImage(ctx context.Context, ref string, w io.Writer, o manager.ImageExportOptions) error
 	DeleteImage(ctx context.Context, ref string) error
 }
 

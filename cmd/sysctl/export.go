@@ -22,10 +22,15 @@ not at all. It appears when it is complete.
 
 A stopped instance can be started while the file is written. A running one is frozen for a moment while what it wrote is
 copied, as by "sysctl snapshot". --thin leaves out what images on this host have: the archive can be imported only where
-they are.`,
+they are.
+
+The files are the image's and the guest's own. Copies that a measure runs in the place of some (doc/compat.md, vsyscall) are
+no part of it: who imports it makes them, where its host needs them. --with-compat writes them too, for the instance and each
+snapshot: they are files of the guest like any other from then on, wherever and with whatever the archive is unpacked.`,
 		Example: `  sysctl export web1 web1.tar.zst
   sysctl export web1 - --compression none | gzip > web1.tar.gz
-  sysctl export web1 now.tar.gz --compression gzip --instance-only`,
+  sysctl export web1 now.tar.gz --compression gzip --instance-only
+  sysctl export old1 old1.tar.zst --with-compat`,
 		Args:              takes(2, 2),
 		ValidArgsFunction: each(a.names(), files, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,6 +52,7 @@ they are.`,
 	cmd.Flags().StringVar(&o.Compression, "compression", "zstd", "`HOW` to compress: zstd, gzip or none")
 	cmd.Flags().BoolVar(&o.InstanceOnly, "instance-only", false, "leave its snapshots out")
 	cmd.Flags().BoolVar(&o.Thin, "thin", false, "leave out the layers of images")
+	cmd.Flags().BoolVar(&o.WithCompat, "with-compat", false, "add the changed copies of programs that call the vsyscall page")
 	mustComplete(cmd, "compression", fixed("zstd", "gzip", "none"))
 	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.Conflict, sysctl.Busy, sysctl.NoSpace}})
 }

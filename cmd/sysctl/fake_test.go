@@ -379,6 +379,9 @@ func (f *fake) Export(_ context.Context, name string, w io.Writer, o manager.Exp
 	if !slices.Contains([]string{"zstd", "gzip", "none"}, o.Compression) {
 		return sysctl.FieldErrors{{Field: "--compression", Msg: "no way to compress"}}
 	}
+	if o.WithCompat {
+		o.Note("with changed copies")
+	}
 	_, err := fmt.Fprintf(w, "archive %s %v\n", name, o.Thin)
 	if strings.HasPrefix(name, "fail") {
 		err = sysctl.Wrap(sysctl.E(sysctl.NoSpace, "no space left on device"), "export %s", name)
@@ -622,11 +625,16 @@ func (f *fake) ImportImage(_ context.Context, o manager.ImportOptions) (sysctl.I
 	return i, nil
 }
 
-func (f *fake) ExportImage(ctx context.Context, ref string, w io.Writer) error {
+func (f *fake) ExportImage(ctx context.Context, ref string, w io.Writer, o manager.ImageExportOptions) error {
 	if _, err := f.Image(ctx, ref); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, "the tree of "+ref+"\n")
+	what := "the tree of "
+	if o.WithCompat {
+		what = "the changed tree of "
+		o.Note("no file is changed")
+	}
+	_, err := io.WriteString(w, what+ref+"\n")
 	return err
 }
 

@@ -159,13 +159,19 @@ func partitionFlag(cmd *cobra.Command, name *string) {
 }
 
 func (a *app) imageExportCmd() *cobra.Command {
+	var o manager.ImageExportOptions
 	cmd := &cobra.Command{
 		Use:   "export IMAGE FILE|-",
 		Short: "write an image to a tarball",
 		Long: `Writes an image as one uncompressed tarball of its root filesystem, to a new file or, with -, to standard output.
-The file appears when it is complete.`,
+The file appears when it is complete.
+
+The files are those of the image. --with-compat writes those programs that call the vsyscall page as the changed copies with
+which an instance runs where the kernel does not give them that page (doc/compat.md, vsyscall): for other tools, on such a
+host.`,
 		Example: `  sysctl image export debian12 debian12.tar
-  sysctl image export debian12 - | gzip > debian12.tar.gz`,
+  sysctl image export debian12 - | gzip > debian12.tar.gz
+  sysctl image export centos6 centos6.tar --with-compat`,
 		Args:              takes(2, 2),
 		ValidArgsFunction: each(a.imageRefs(), files, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -174,13 +180,17 @@ The file appears when it is complete.`,
 				return usageError(cmd, "standard output is a terminal: name a file")
 			}
 			return a.with(cmd, func(ctx context.Context, b backend) error {
+				of, stop := a.progress()
+				defer stop()
+				o.Progress, o.Note = of(ref), a.tellNote()
 				if name == "-" {
-					return b.ExportImage(ctx, ref, dataWriter{a.stdout})
+					return b.ExportImage(ctx, ref, dataWriter{a.stdout}, o)
 				}
-				return newFile([]string{"image", "export", ref}, name, "image.tar", func(w io.Writer) error { return b.ExportImage(ctx, ref, w) })
+				return newFile([]string{"image", "export", ref}, name, "image.tar", func(w io.Writer) error { return b.ExportImage(ctx, ref, w, o) })
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&o.WithCompat, "with-compat", false, "write programs that call the vsyscall page as changed copies")
 	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Exists, sysctl.NoSpace}})
 }
 

@@ -87,6 +87,13 @@ They are decided by each start, by what the guest is then, and stay in force unt
 an upgrade of a guest to another release (Ubuntu 14.04 to 16.04, Debian 12 to 13), stop and start it.
 
 Each is switched for an instance or a profile by the config key ` + "`compat.<measure>`" + `: ` + "`auto`" + ` (the table decides), ` + "`on`" + ` or ` + "`off`" + `.
+
+Measures belong to a run. What ` + "`copy`, `snapshot`, `export` and `image export`" + ` keep or write are the image's files and the guest's own: not the
+changed copies of the measure vsyscall, which every host that needs them makes by itself. ` + "`sysctl export --with-compat` and `sysctl image\nexport --with-compat`" + ` write them all the same, on whatever host that is: in the archive they are a layer on top of the others, in the tarball
+they take the place of the files that they are of. Whatever unpacks them has files of the guest like any other, which run with and without
+vsyscall=none; no config key takes them away again. Programs of which nobody can tell whether they call the page are written as they are, and
+named. What the measures rpmdb, private-devices and modules write (/var/lib/rpm, drop-ins, empty lists of modules) is written into the
+guest, and is its own.
 `
 
 const compatReasons = `
