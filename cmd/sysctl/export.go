@@ -24,13 +24,14 @@ A stopped instance can be started while the file is written. A running one is fr
 copied, as by "sysctl snapshot". --thin leaves out what images on this host have: the archive can be imported only where
 they are.
 
-The files are the image's and the guest's own. Copies that a measure runs in the place of some (doc/compat.md, vsyscall) are
-no part of it: who imports it makes them, where its host needs them. --with-compat writes them too, for the instance and each
-snapshot: they are files of the guest like any other from then on, wherever and with whatever the archive is unpacked.`,
+The files are the image's and the guest's own. Copies that a measure runs in the place of some (doc/compat.md,
+vsyscall) are no part of it: who imports it makes them, where its host needs them. --with-compat writes them too, for
+the instance and each snapshot: from then on they are files of the guest like any other, wherever and with whatever
+the archive is unpacked.`,
 		Example: `  sysctl export web1 web1.tar.zst
   sysctl export web1 - --compression none | gzip > web1.tar.gz
   sysctl export web1 now.tar.gz --compression gzip --instance-only
-  sysctl export old1 old1.tar.zst --with-compat`,
+  sysctl export web1 changed.tar.zst --with-compat`,
 		Args:              takes(2, 2),
 		ValidArgsFunction: each(a.names(), files, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {

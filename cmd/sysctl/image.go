@@ -166,12 +166,12 @@ func (a *app) imageExportCmd() *cobra.Command {
 		Long: `Writes an image as one uncompressed tarball of its root filesystem, to a new file or, with -, to standard output.
 The file appears when it is complete.
 
-The files are those of the image. --with-compat writes those programs that call the vsyscall page as the changed copies with
-which an instance runs where the kernel does not give them that page (doc/compat.md, vsyscall): for other tools, on such a
-host.`,
+The files are those of the image. --with-compat writes those programs that call the vsyscall page as the changed
+copies with which an instance runs where the kernel does not give them that page (doc/compat.md, vsyscall): for other
+tools, on such a host.`,
 		Example: `  sysctl image export debian12 debian12.tar
   sysctl image export debian12 - | gzip > debian12.tar.gz
-  sysctl image export centos6 centos6.tar --with-compat`,
+  sysctl image export debian12 changed.tar --with-compat`,
 		Args:              takes(2, 2),
 		ValidArgsFunction: each(a.imageRefs(), files, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -24,5 +24,5 @@ start what is running. What cannot boot on this host is refused before anything 
 		},
 	}
 	return a.verb(cmd, traits{starts: true, undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Conflict, sysctl.Busy,
-		sysctl.Unsupported, sysctl.NoSpace}})
+		sysctl.Unsupported, sysctl.NoSpace, sysctl.Unavailable}})
 }

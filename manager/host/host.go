@@ -48,7 +48,7 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 		return nil, nil, err
 	}
 	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: libexec(self, "sysctl-keeper"), Forwarder: libexec(self, "sysctl-forward"),
-		GiveBack: netconfig.GiveBack, Unwire: unwire(network.Table)})
+		GiveBack: netconfig.GiveBack, Unwire: unwire(network.Table), BootLimit: settings.BootLimit})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,6 +34,8 @@ type Settings struct {
 		Base  uint32 `yaml:"base"`
 		Count int    `yaml:"count"`
 	} `yaml:"idmap"`
+	// BootLimit is how long a guest's init may take to begin, such as 5m; 0 is the default (lxc.DefaultBootLimit).
+	BootLimit time.Duration `yaml:"boot_limit"`
 }
 
 // Sources is /etc/sysctl/config.yaml, where things come from on this machine, and a part of each environment's
@@ -135,6 +137,9 @@ func (s Settings) apply(n names) (sysctl.Network, db.IDBlock, error) {
 	}
 	if ids.Base < 65536 || ids.Count < 1 || uint64(ids.Base)+uint64(ids.Count)*uint64(ids.Size) > 1<<32-1 {
 		bad.Add("idmap", "%d ranges of %d ids from %d do not fit between 65536 and 2^32", ids.Count, ids.Size, ids.Base)
+	}
+	if s.BootLimit < 0 {
+		bad.Add("boot_limit", "%s is not a time to wait: write one such as 5m", s.BootLimit)
 	}
 	var sources sysctl.FieldErrors
 	if errors.As(s.check(), &sources) {

@@ -99,7 +99,7 @@ func (k *keeper) ask(ctx context.Context, files ...*os.File) (string, *os.File, 
 // silent is why there is no answer.
 func (k *keeper) silent(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	said := make([]byte, 1024)
 	n, _ := k.said.ReadAt(said, 0)

@@ -1,6 +1,7 @@
 package lxc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -23,6 +25,8 @@ type Options struct {
 	GiveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
 	// Unwire takes the rules about packets away that an instance was wired with, or nil.
 	Unwire func(ctx context.Context, id int64, w sysctl.Wiring) error
+	// BootLimit is how long an init may take to begin; 0 is DefaultBootLimit.
+	BootLimit time.Duration
 }
 
 // Runtime starts, observes and ends instances of one environment. It keeps nothing in memory that
@@ -34,6 +38,7 @@ type Runtime struct {
 	giveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
 	cgroups  hierarchies
 
+	bootLimit time.Duration
 	forwarder string
 	unwired   func(ctx context.Context, id int64, w sysctl.Wiring) error
 
@@ -52,7 +57,7 @@ func Open(o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{paths: o.Paths, keeper: o.Keeper, forwarder: o.Forwarder, unwired: o.Unwire, giveBack: o.GiveBack, cgroups: h, ahead: make(chan (<-chan started), 1)}, nil
+	return &Runtime{paths: o.Paths, keeper: o.Keeper, forwarder: o.Forwarder, unwired: o.Unwire, giveBack: o.GiveBack, cgroups: h, bootLimit: cmp.Or(o.BootLimit, DefaultBootLimit), ahead: make(chan (<-chan started), 1)}, nil
 }
 
 // host is what rendering wants to know.

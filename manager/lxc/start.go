@@ -21,7 +21,8 @@ import (
 // A cancelled ctx ends the keeper. Holds the environment's cgroup lock shared.
 //
 // meanwhile, where it is not nil, is called while liblxc prepares, and has returned when Start does. The init runs only after
-// it has succeeded; its failure is Start's.
+// it has succeeded; its failure is Start's. An init that does not run within Options.BootLimit of that is given up, with
+// Unavailable: liblxc itself waits for ever for a child that cannot answer.
 func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File, meanwhile func() error) (sysctl.State, error) {
 	if err := rt.prepare(b.Instance); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run directory")
@@ -73,26 +74,33 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	return sysctl.State{Status: sysctl.Running, Init: init, Monitor: mon, RunID: b.RunID, Started: r.Started}, nil
 }
 
+// DefaultBootLimit is how long the init may take to begin where nobody says otherwise. It takes tens of milliseconds.
+const DefaultBootLimit = 2 * time.Minute
+
 // bootAfter boots, and holds the init back until meanwhile has succeeded.
 func (rt *Runtime) bootAfter(ctx context.Context, meanwhile func() error, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(rt.bootLimit, func() { cancel(rt.late(b)) })
+	defer late.Stop()
 	if meanwhile == nil {
 		return rt.boot(ctx, b, root, disks)
 	}
+	late.Stop() // writing may take what time it takes
 	g, err := rt.shutGate(b.Instance)
 	if err != nil {
 		return 0, sysctl.Wrap(err, "gate")
 	}
 	defer g.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	done := make(chan error, 1)
 	go func() {
 		err := meanwhile()
 		if err == nil {
+			late.Reset(rt.bootLimit)
 			err = g.open()
 		}
 		if err != nil {
-			cancel()
+			cancel(nil)
 		}
 		done <- err
 	}()
@@ -104,6 +112,20 @@ func (rt *Runtime) bootAfter(ctx context.Context, meanwhile func() error, b sysc
 		return 0, err
 	}
 	return pid, g.remove()
+}
+
+// late is why a boot was given up.
+func (rt *Runtime) late(b sysctl.Boot) error {
+	log, _ := os.ReadFile(rt.paths.Log(b.Instance)) // absent: liblxc had nothing to say
+	why := "liblxc says nothing"
+	if line := probable(string(log)); line != "" {
+		why = "liblxc: " + line
+	}
+	err := sysctl.E(sysctl.Unavailable, "its init has not begun to run within %v: %s", rt.bootLimit, why)
+	if !b.Kernel.Calls.Usual() {
+		return err.WithHint("sysctl config show %s --expanded: security.syscalls.* or raw.seccomp may take away a system call without which no start can go on", b.Name)
+	}
+	return err.WithHint("on a host that is so slow: boot_limit in config.yaml (doc/layout.md)")
 }
 
 // boot hands everything to a keeper and returns the init's pid.
