@@ -28,6 +28,7 @@ type Spec struct {
 	Disks       []Disk
 	NICs        []NICSpec
 	Proxies     []Proxy
+	Nodes       []Node
 }
 
 // GuestSpec is guest.*: what is left alone in the guest.

@@ -2,14 +2,16 @@ package sysctl
 
 import "net/netip"
 
-// Wiring is what an instance has of the host's network beside what the runtime makes of it. It is made at each boot of the guest,
-// before its init runs, and taken away with the run.
+// Wiring is what an instance has of the host's network and devices beside what the runtime makes of it. It is made at each boot of the
+// guest, before its init runs, and taken away with the run.
 type Wiring struct {
 	Proxies []Proxy    `json:"proxies,omitempty"`
 	Ports   []PortRule `json:"ports,omitempty"`   // of proxies that are done by NAT
 	Links   []Link     `json:"links,omitempty"`   // with something to set
 	Plugged []BootNIC  `json:"plugged,omitempty"` // interfaces that came while the guest ran
 	Removed []string   `json:"removed,omitempty"` // host ends of those with which it was started, and which it has no more
+	Nodes   []Node     `json:"nodes,omitempty"`   // devices of the host that it may open
+	IDMap   IDMap      `json:"idmap,omitzero"`    // whose the nodes are
 }
 
 // Link is the host's end of an interface of a guest, and what is set on it.
@@ -32,7 +34,7 @@ type Link struct {
 
 // Empty reports that there is nothing to do.
 func (w Wiring) Empty() bool {
-	return len(w.Proxies) == 0 && len(w.Ports) == 0 && len(w.Links) == 0 && len(w.Plugged) == 0 && len(w.Removed) == 0
+	return len(w.Proxies) == 0 && len(w.Ports) == 0 && len(w.Links) == 0 && len(w.Plugged) == 0 && len(w.Removed) == 0 && len(w.Nodes) == 0
 }
 
 // Proxy is a proxy device: what it takes on one side it passes to the other.

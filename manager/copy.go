@@ -225,7 +225,7 @@ func (m *Manager) planCopy(ctx context.Context, src sysctl.Instance, name string
 		return nil, err
 	}
 	if o.Start {
-		if err := errors.Join(mayStart(name, spec), checkDisks(spec)); err != nil {
+		if err := errors.Join(mayStart(name, spec), m.checkSources(spec)); err != nil {
 			return nil, err
 		}
 		mk.host, err = m.fits(ctx, src.Guest, spec, mk.tell(true))

@@ -70,7 +70,7 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 		return Plan{}, err
 	}
 	if o.Start {
-		if err := errors.Join(mayStart(o.Name, spec), checkDisks(spec)); err != nil {
+		if err := errors.Join(mayStart(o.Name, spec), m.checkSources(spec)); err != nil {
 			return Plan{}, err
 		}
 	}
@@ -182,14 +182,15 @@ func (m *Manager) profiles(ctx context.Context, names []string, bad *sysctl.Fiel
 	return ps, nil
 }
 
-// checkDisks fails with NotFound where the source of a disk that a boot needs is not there.
-func checkDisks(spec sysctl.Spec) error {
+// checkSources fails where what a boot needs of the host for the instance's disks and device nodes is not there, mostly with NotFound.
+func (m *Manager) checkSources(spec sysctl.Spec) error {
 	for _, d := range spec.Disks {
 		if _, err := os.Stat(d.Source); errors.Is(err, fs.ErrNotExist) && !d.Optional && d.Source != "" {
 			return sysctl.E(sysctl.NotFound, "disk %s: %s does not exist on this host", d.Device, d.Source).WithHint("mkdir -p %s", d.Source)
 		}
 	}
-	return nil
+	_, err := m.findNodes(spec, &sysctl.Wiring{})
+	return err
 }
 
 // freeName makes up a name that nobody has. Two who make up the same one at once are told apart by the

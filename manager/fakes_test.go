@@ -75,6 +75,7 @@ type world struct {
 	root          *treetest.Tree    // of the newest start
 	mounts        map[string]string // what disks are mounted: by process and path, the source
 	lost          string            // a source that is not there
+	allowed       []sysctl.Node     // what the only instance's device filter lets through
 
 	files  *treetest.Tree      // of every instance; nil: a few accounts
 	wrote  map[int64][]string  // by each instance since its upper is the one it has
@@ -308,6 +309,9 @@ func (f fakeRuntime) SetDevices(id int64, d sysctl.RunDevices) error {
 }
 func (f fakeRuntime) MountSpaces(s sysctl.State) []sysctl.MountSpace {
 	return []sysctl.MountSpace{{Process: s.Monitor, Dir: "/root"}, {Process: s.Init}}
+}
+func (f fakeRuntime) AllowDevices(_ context.Context, _ int64, _, nodes []sysctl.Node) error {
+	return f.hit("allow devices", func() error { f.allowed = slices.Clone(nodes); return nil })
 }
 func (f fakeRuntime) Warm()        {}
 func (f fakeRuntime) Leave() error { return nil }
@@ -676,6 +680,21 @@ func (f fakeStorage) Detach(_ context.Context, spaces []sysctl.MountSpace, _ sys
 		}
 		return nil
 	})
+}
+func (f fakeStorage) FindNode(n sysctl.Node) (sysctl.Node, error) {
+	if n.Source != "" && n.Source == f.lost {
+		return n, sysctl.E(sysctl.NotFound, "%s is missing", n.Source)
+	}
+	if n.Source != "" {
+		n.Major, n.Minor = 7, uint32(len(n.Source))
+	}
+	return n, nil
+}
+func (f fakeStorage) AttachNode(_ context.Context, at sysctl.MountSpace, _ sysctl.IDMap, n sysctl.Node) error {
+	return f.hit("attach node", func() error { f.mounts[fmt.Sprint(at.Process.PID, ":", n.Path)] = n.Numbers(); return nil })
+}
+func (f fakeStorage) DetachNode(_ context.Context, at sysctl.MountSpace, _ sysctl.IDMap, n sysctl.Node) error {
+	return f.hit("detach node", func() error { delete(f.mounts, fmt.Sprint(at.Process.PID, ":", n.Path)); return nil })
 }
 func (f fakeStorage) OpenLayers(_ context.Context, layers []string) (manager.OpenedTree, error) {
 	f.openedLayers = layers

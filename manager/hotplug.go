@@ -26,6 +26,9 @@ func hotplugs() map[string]hotplug {
 		"disk":  diskHotplug(),
 		"nic":   nicHotplug(),
 		"proxy": proxyHotplug(),
+
+		"unix-block": nodeHotplug(),
+		"unix-char":  nodeHotplug(),
 	}
 }
 

@@ -47,6 +47,9 @@ func (m *Manager) checkIDRange(ctx context.Context, name string, spec sysctl.Spe
 			return sysctl.FieldErrors{{Field: "raw.idmap", Msg: err.Error()}}
 		}
 	}
+	if err := checkNodeIDs(spec, sysctl.IDMap{Base: block.Base, Size: block.Size, Raw: spec.IDs.Raw}); err != nil {
+		return err
+	}
 	if block.Count == 0 {
 		return sysctl.FieldErrors{{Field: "security.idmap.size", Msg: "is more than this environment gives out: security.idmap.base may lie elsewhere"}}
 	}

@@ -62,6 +62,7 @@ type RunningDevices interface {
 	Devices(id int64) (sysctl.RunDevices, bool, error)
 	SetDevices(id int64, d sysctl.RunDevices) error
 	MountSpaces(s sysctl.State) []sysctl.MountSpace
+	AllowDevices(ctx context.Context, id int64, was, nodes []sysctl.Node) error
 }
 
 // Storage is the room storage.
@@ -86,6 +87,9 @@ type Storage interface {
 	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
 	Attach(ctx context.Context, spaces []sysctl.MountSpace, m sysctl.IDMap, mount *os.File, path string) error
 	Detach(ctx context.Context, spaces []sysctl.MountSpace, m sysctl.IDMap, path string) error
+	FindNode(n sysctl.Node) (sysctl.Node, error)
+	AttachNode(ctx context.Context, at sysctl.MountSpace, m sysctl.IDMap, n sysctl.Node) error
+	DetachNode(ctx context.Context, at sysctl.MountSpace, m sysctl.IDMap, n sysctl.Node) error
 	RootTree(root *os.File, m sysctl.IDMap, later bool) (t sysctl.Tree, synced func() error)
 	OpenTree(ctx context.Context, id int64, layers []string) (OpenedTree, error)
 	OpenLayers(ctx context.Context, layers []string) (OpenedTree, error)

@@ -33,7 +33,7 @@ func (m *Manager) restore(ctx context.Context, inst sysctl.Instance, snap string
 	}
 	runs := m.Runtime.State(inst.ID).Status != sysctl.Stopped
 	if runs {
-		if err := checkDisks(spec); err != nil {
+		if err := m.checkSources(spec); err != nil {
 			return err
 		}
 		if _, err := m.fits(ctx, s.Guest, spec, nil); err != nil {

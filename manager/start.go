@@ -335,6 +335,11 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 		defer f.Close()
 		disks, b.Disks = append(disks, f), append(b.Disks, d.Path)
 	}
+	missing, err := m.findNodes(spec, &b.Wiring)
+	if err != nil {
+		return err
+	}
+	b.Wiring.IDMap, without = inst.IDMap, append(without, missing...)
 	_, devices, err := m.expanded(ctx, inst)
 	if err != nil {
 		return err

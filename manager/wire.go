@@ -9,7 +9,7 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// Wire makes what an instance has of the host's network beside its interfaces (sysctl.Wiring). The start-host hook calls it each time before
+// Wire makes what an instance has of the host's network and devices beside its interfaces and disks (sysctl.Wiring). The start-host hook calls it each time before
 // the guest's init runs, which is init, a process: it takes no lock, as who starts the instance holds it, and reads only what that has
 // left for it. Where a guest reboots, a port that somebody else has taken meanwhile does not keep it from booting: it is told of
 // as a problem of the instance.
@@ -44,6 +44,9 @@ func (m *Manager) wire(ctx context.Context, id int64, init int, w sysctl.Wiring)
 		}
 	}
 	if err := m.Net.Publish(ctx, id, w.Ports); err != nil {
+		return err
+	}
+	if err := m.attachNodes(ctx, id, init, w); err != nil {
 		return err
 	}
 	return m.Runtime.Forward(ctx, id, init, w.Proxies)

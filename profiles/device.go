@@ -13,6 +13,9 @@ const (
 	typeDisk  = "disk"
 	typeNone  = "none"
 	typeProxy = "proxy"
+
+	typeUnixBlock = "unix-block"
+	typeUnixChar  = "unix-char"
 )
 
 // DeviceType is one type of device.
@@ -41,6 +44,12 @@ func DeviceTypes() []DeviceType {
 	}, {
 		Type: typeProxy, Options: keys(proxyFields()),
 		Doc: "Passes connections from an address of the host to one in the guest, or the other way round.",
+	}, {
+		Type: typeUnixBlock, Options: keys(unixFields(typeUnixBlock)),
+		Doc: "A block device of the host, such as a partition or a loop device, which the guest may open.",
+	}, {
+		Type: typeUnixChar, Options: keys(unixFields(typeUnixChar)),
+		Doc: "A character device of the host, such as a serial port, which the guest may open.",
 	}}
 }
 
@@ -76,15 +85,20 @@ func addDevices(spec *sysctl.Spec, devices map[string]sysctl.Device, errs *sysct
 			fill(&none{}, noneFields(), "option of a device of type none", prefix, d, errs)
 		case typeProxy:
 			addProxy(spec, name, d, errs)
+		case typeUnixBlock, typeUnixChar:
+			addNode(spec, name, d, errs)
 		case "":
 			errs.Add(prefix+"type", "is missing: write %s", strings.Join(typeNames(), ", "))
 		default:
 			errs.Add(prefix+"type", "%q is not a type of device: write %s", d["type"], strings.Join(typeNames(), ", "))
 		}
 	}
+	checkPlaces(spec, errs)
 }
 
-func typeNames() []string { return []string{typeDisk, typeNIC, typeNone, typeProxy} }
+func typeNames() []string {
+	return []string{typeDisk, typeNIC, typeNone, typeProxy, typeUnixBlock, typeUnixChar}
+}
 
 // unique adds an error under the field where two devices have the same value of an option.
 func unique[T any](all []T, value, device func(T) string, field, what string, errs *sysctl.FieldErrors) {

@@ -140,6 +140,26 @@ var values = map[string]struct {
 	"proxy mode":           {[]string{"", "0644", "777"}, map[string]string{"1777": "not a mode", "rw": "octal"}},
 	"proxy nat":            {[]string{"", "true", "no"}, map[string]string{"maybe": "neither"}},
 	"proxy proxy_protocol": {[]string{"", "true", "no"}, map[string]string{"v2": "neither"}},
+
+	"unix-block type":     {[]string{"unix-block"}, map[string]string{"unix-char": `"unix-block"`}},
+	"unix-block source":   {[]string{"", "/dev/a"}, map[string]string{"dev/a": "not an absolute path"}},
+	"unix-block path":     {[]string{"", "/dev/a"}, map[string]string{"/dev/../a": "without it"}},
+	"unix-block major":    {[]string{"", "0", "4095"}, map[string]string{"4096": "from 0 to 4095", "-1": "whole number"}},
+	"unix-block minor":    {[]string{"", "0", "1048575"}, map[string]string{"1048576": "from 0 to 1048575", "x": "whole number"}},
+	"unix-block uid":      {[]string{"", "1000"}, map[string]string{"root": "whole number"}},
+	"unix-block gid":      {[]string{"", "20"}, map[string]string{"4294967295": "from 0 to 4294967294"}},
+	"unix-block mode":     {[]string{"", "0660"}, map[string]string{"1660": "not a mode"}},
+	"unix-block required": {[]string{"", "false"}, map[string]string{"maybe": "neither"}},
+
+	"unix-char type":     {[]string{"unix-char"}, map[string]string{"unix-block": `"unix-char"`}},
+	"unix-char source":   {[]string{"", "/dev/a"}, map[string]string{"dev/a": "not an absolute path"}},
+	"unix-char path":     {[]string{"", "/dev/a"}, map[string]string{"/dev/../a": "without it"}},
+	"unix-char major":    {[]string{"", "0", "4095"}, map[string]string{"4096": "from 0 to 4095", "-1": "whole number"}},
+	"unix-char minor":    {[]string{"", "0", "1048575"}, map[string]string{"1048576": "from 0 to 1048575", "x": "whole number"}},
+	"unix-char uid":      {[]string{"", "1000"}, map[string]string{"root": "whole number"}},
+	"unix-char gid":      {[]string{"", "20"}, map[string]string{"4294967295": "from 0 to 4294967294"}},
+	"unix-char mode":     {[]string{"", "0660"}, map[string]string{"1660": "not a mode"}},
+	"unix-char required": {[]string{"", "false"}, map[string]string{"maybe": "neither"}},
 }
 
 func testKey(t *testing.T, name string, k profiles.Key) {

@@ -88,13 +88,9 @@ func proxyFields() []field[proxy] {
 		{
 			Key: Key{Name: "mode", Type: "mode", Default: "0644", Example: "0660",
 				Doc: "Permissions of a listening unix socket with a path. Who connects needs to write."},
-			set: func(p *proxy, _, v string) error {
-				mode, err := strconv.ParseUint(v, 8, 32)
-				if err != nil || mode > 0o777 {
-					return bad(`%q is not a mode: write octal digits, such as "0660"`, v)
-				}
-				p.Mode = uint32(mode)
-				return nil
+			set: func(p *proxy, _, v string) (err error) {
+				p.Mode, err = parseMode(v)
+				return err
 			},
 		},
 		number("security.uid", "1000", "User that connects.", func(p *proxy) *uint32 { return &p.AsUID }),

@@ -63,7 +63,7 @@ func TestCompletion(t *testing.T) {
 		"config|set|run1|devices.eth0.n":                         "devices.eth0.name= devices.eth0.network= devices.eth0.nictype=",
 		"config|set|run1|devices.data.re":                        "devices.data.readonly= devices.data.recursive= devices.data.required=",
 		"config|set|run1|devices.new.p":                          "devices.new.parent= devices.new.path= devices.new.pool= devices.new.propagation= devices.new.proxy_protocol=",
-		"config|set|run1|devices.x.type=":                        "devices.x.type=disk devices.x.type=nic devices.x.type=none devices.x.type=proxy",
+		"config|set|run1|devices.x.type=":                        "devices.x.type=disk devices.x.type=nic devices.x.type=none devices.x.type=proxy devices.x.type=unix-block devices.x.type=unix-char",
 		"config|set|run1|devices.eth0.network=":                  "devices.eth0.network=sysbr0",
 		"config|set|run1|devices.eth0.nictype=b":                 "devices.eth0.nictype=bridged",
 		"config|set|run1|devices.data.readonly=":                 "devices.data.readonly=false devices.data.readonly=true",

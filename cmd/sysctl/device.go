@@ -51,7 +51,8 @@ func (a *app) deviceAddCmd() *cobra.Command {
 		Short: "give an instance a device",
 		Long:  "Gives an instance a device. A device of type none hides one of that name that a profile has.",
 		Example: `  sysctl config device add web1 files disk source=/srv/web1 path=/srv
-  sysctl config device add web1 scratch disk source=tmpfs: path=/scratch size=256MiB`,
+  sysctl config device add web1 scratch disk source=tmpfs: path=/scratch size=256MiB
+  sysctl config device add web1 serial unix-char source=/dev/ttyUSB0 gid=20`,
 		Args:              takes(3, -1),
 		ValidArgsFunction: each(a.names(), nothing, fixed(deviceTypeNames()...), a.deviceOptions(true)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -37,4 +38,17 @@ func mustLookPath(ts *testscript.TestScript, name string) string {
 	path, err := lookPath(ts, name)
 	ts.Check(err)
 	return path
+}
+
+// loop VAR FILE makes a block device of a file, until the script ends, and sets VAR to its path.
+func loop(ts *testscript.TestScript, neg bool, args []string) {
+	out, err := exec.Command("losetup", "-f", "--show", ts.MkAbs(args[1])).Output()
+	ts.Check(err)
+	device := strings.TrimSpace(string(out))
+	ts.Defer(func() {
+		if out, err := exec.Command("losetup", "-d", device).CombinedOutput(); err != nil {
+			ts.Logf("losetup -d: %v\n%s", err, out)
+		}
+	})
+	ts.Setenv(args[0], device)
 }

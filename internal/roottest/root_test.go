@@ -166,7 +166,7 @@ func runScript(t *testing.T, file, bin, image string) {
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"until": until, "ended": ended, "shared": shared, "killat": killAt, "interruptat": interruptAt,
-				"card": card, "together": together, "disk": disk, "booted": booted,
+				"card": card, "loop": loop, "together": together, "disk": disk, "booted": booted,
 				"trees": trees, "boots": boots, "halts": halts,
 				"says": says, "serves": serves,
 			},

@@ -49,6 +49,9 @@ func (p Paths) Limits(id int64) string { return filepath.Join(p.Dir(id), "limits
 // Devices holds the devices of the run, as JSON.
 func (p Paths) Devices(id int64) string { return filepath.Join(p.Dir(id), "devices.json") }
 
+// Rules holds what raw.lxc says of the device filter of the run: lines of allow or deny and a rule.
+func (p Paths) Rules(id int64) string { return filepath.Join(p.Dir(id), "device-rules") }
+
 // Gate is there while a start writes files into the guest: its init has to wait.
 func (p Paths) Gate(id int64) string { return filepath.Join(p.Dir(id), "gate") }
 

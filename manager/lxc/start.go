@@ -45,6 +45,9 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if err := rt.SetDevices(b.Instance, b.Devices); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "note the devices")
 	}
+	if err := rt.saveRules(b); err != nil {
+		return sysctl.State{}, sysctl.Wrap(err, "note the device rules")
+	}
 	if b.Compat.LegacyTables {
 		if err := loadTables(ctx); err != nil {
 			return sysctl.State{}, err
