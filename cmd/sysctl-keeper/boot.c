@@ -185,41 +185,55 @@ static void mounts(struct request *r, const char *root, int joins) {
 		attach(r->fds[i], root, next(r));
 }
 
+/* What the monitor calls of this program lies beside the jump table that it needs anyway, and the words that this uses in the page of
+ * data that the linker has written to: elsewhere they cost 64 KiB each of every host's memory (fault_around_bytes, mm/memory.c). */
+#define NEAR __attribute__((section(".text.startup")))
+#define WORD(name, text) static char name[] __attribute__((section(".data"))) = text
+
+WORD(status_file, "/proc/%d/status");
+WORD(read_only, "re");
+WORD(blanks, " \t\n");
+WORD(pids, "NSpid:");
+WORD(first, "1");
+WORD(text, "%s");
+WORD(decimal, "%d");
+WORD(ended, "SYSCTL_ENDED");
+
 /* added are bits of the personality (personality(2)) that the guest's init has beside what lxc.arch names. */
 static unsigned long added;
 
 /* personality takes the place of libc's for liblxc, which calls it in the child that becomes init, with what lxc.arch names
  * and nothing else: that would take away every bit that the child inherited. The monitor must not have the bits: it and its
  * hooks are programs of the host. */
-int personality(unsigned long persona) {
+NEAR int personality(unsigned long persona) {
 	if (persona != 0xffffffff) /* which only asks */
 		persona |= added;
 	return syscall(SYS_personality, persona);
 }
 
 /* is_init reports whether a process, which may be dead and not yet waited for, is the first of a pid namespace below this one. */
-static int is_init(pid_t pid) {
-	char line[256], last[16] = "";
+NEAR static int is_init(pid_t pid) {
+	char line[256], last[16] = {0};
 	int levels = 0;
 
-	snprintf(line, sizeof(line), "/proc/%d/status", (int)pid);
-	FILE *f = fopen(line, "re");
+	snprintf(line, sizeof(line), status_file, (int)pid);
+	FILE *f = fopen(line, read_only);
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "NSpid:", 6) != 0)
+		if (strncmp(line, pids, 6) != 0)
 			continue;
-		for (char *word = strtok(line + 6, " \t\n"); word; word = strtok(NULL, " \t\n"), levels++)
-			snprintf(last, sizeof(last), "%s", word);
+		for (char *word = strtok(line + 6, blanks); word; word = strtok(NULL, blanks), levels++)
+			snprintf(last, sizeof(last), text, word);
 		break;
 	}
 	fclose(f);
-	return levels > 1 && strcmp(last, "1") == 0;
+	return levels > 1 && strcmp(last, first) == 0;
 }
 
 /* waitpid takes the place of libc's for liblxc, which tells its hooks nothing of how the init ended: the environment of
  * those that come after it has its status, as wait(2) has it. */
-pid_t waitpid(pid_t pid, int *status, int options) {
+NEAR pid_t waitpid(pid_t pid, int *status, int options) {
 	char number[16];
 	int init = pid > 0 && is_init(pid), raw = 0;
 	pid_t got = syscall(SYS_wait4, pid, &raw, options, NULL);
@@ -227,8 +241,8 @@ pid_t waitpid(pid_t pid, int *status, int options) {
 	if (got > 0 && status)
 		*status = raw;
 	if (got > 0 && init) {
-		snprintf(number, sizeof(number), "%d", raw);
-		setenv("SYSCTL_ENDED", number, 1);
+		snprintf(number, sizeof(number), decimal, raw);
+		setenv(ended, number, 1);
 	}
 	return got;
 }
