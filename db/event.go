@@ -35,22 +35,24 @@ func (d *DB) Events(ctx context.Context, after int64) (list []sysctl.Event, err 
 // RunStarted tells that a run of an instance has begun, once for each run; the end of one before it is told first where
 // nobody has. It does not wait for the disk: after a power cut nothing runs.
 func (d *DB) RunStarted(ctx context.Context, id int64, run string) error {
-	return d.writeSoon(ctx, func(t *tx) error {
-		told, err := texts(ctx, t, "SELECT run FROM instance_told WHERE instance = ?", id)
-		if err != nil || len(told) > 0 && told[0] == run {
-			return err
-		}
-		if len(told) > 0 {
-			err = t.tell(ctx, id, sysctl.InstanceStopped)
-		}
-		if err == nil {
-			err = t.exec(ctx, "INSERT OR REPLACE INTO instance_told VALUES (?, ?)", id, run)
-		}
-		if err == nil {
-			err = t.tell(ctx, id, sysctl.InstanceStarted)
-		}
+	return d.writeSoon(ctx, func(t *tx) error { return t.runStarted(ctx, id, run) })
+}
+
+func (t *tx) runStarted(ctx context.Context, id int64, run string) error {
+	told, err := texts(ctx, t, "SELECT run FROM instance_told WHERE instance = ?", id)
+	if err != nil || len(told) > 0 && told[0] == run {
 		return err
-	})
+	}
+	if len(told) > 0 {
+		err = t.tell(ctx, id, sysctl.InstanceStopped)
+	}
+	if err == nil {
+		err = t.exec(ctx, "INSERT OR REPLACE INTO instance_told VALUES (?, ?)", id, run)
+	}
+	if err == nil {
+		err = t.tell(ctx, id, sysctl.InstanceStarted)
+	}
+	return err
 }
 
 // RunEnded tells that the run of an instance whose beginning was told is over, with InstanceStopped or InstanceShutdown.

@@ -149,6 +149,18 @@ func loadParts(ctx context.Context, q querier, where string, args []any, byID ma
 	})
 }
 
+// MarkRunning sets the ready bit of an instance that was made and started, and tells of its run (RunStarted), in one
+// transaction. The kind is NotFound where there is no such instance.
+func (d *DB) MarkRunning(ctx context.Context, id int64, run string) error {
+	return d.write(ctx, func(t *tx) error {
+		err := t.update(ctx, id, "ready", true)
+		if err == nil {
+			err = t.runStarted(ctx, id, run)
+		}
+		return err
+	})
+}
+
 // MarkReady sets or clears the ready bit. The kind is NotFound where there is no such instance.
 func (d *DB) MarkReady(ctx context.Context, id int64, ready bool) error {
 	return d.write(ctx, func(t *tx) error { return t.update(ctx, id, "ready", ready) })

@@ -138,7 +138,7 @@ func (r *treeRun) claim(ctx context.Context, name string) error {
 
 // boot starts the instance on the tree, with what it needs and no more: the holder as init, and how to find names.
 func (r *treeRun) boot(ctx context.Context, p sysctl.Progress) error {
-	if err := r.m.bridges(ctx, r.inst, func(sysctl.Network) error { return nil }); err != nil {
+	if err := r.m.networksOf(ctx, r.inst, func(n sysctl.Network) error { return r.m.Net.EnsureBridge(ctx, n) }); err != nil {
 		return err
 	}
 	guest, c, err := r.measures(ctx, p) // it looks at what init is

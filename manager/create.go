@@ -237,6 +237,7 @@ type making struct {
 	build string // template to build the image from, "" when the image is there
 	host  sysctl.Host
 	inst  sysctl.Instance
+	run   string // the id of its first run, once it has booted
 
 	copied bool // from another instance, which has run
 	kept   bool // it is an instance that was, and has run
@@ -289,7 +290,7 @@ func (mk *making) steps() []step {
 		}})
 	}
 	if mk.o.Start {
-		steps = append(steps, m.startSteps(mk.host, &mk.inst, &mk.spec, mk.o.Progress, mk.o.Note)...)
+		steps = append(steps, m.startSteps(mk.host, &mk.inst, &mk.spec, &mk.run, mk.o.Progress, mk.o.Note)...)
 	} else {
 		steps = append(steps, step{name: "write guest files", do: func(ctx context.Context) error {
 			t, err := m.Storage.OpenTree(ctx, mk.inst.ID, mk.inst.Stack())
@@ -306,11 +307,10 @@ func (mk *making) steps() []step {
 	}
 	return append(steps, step{name: "ready", do: func(ctx context.Context) error {
 		mk.inst.Ready = true
-		err := m.DB.MarkReady(ctx, mk.inst.ID, true)
-		if err == nil && mk.o.Start {
-			m.tellStarted(ctx, mk.inst.ID)
+		if mk.o.Start {
+			return m.DB.MarkRunning(ctx, mk.inst.ID, mk.run)
 		}
-		return err
+		return m.DB.MarkReady(ctx, mk.inst.ID, true)
 	}})
 }
 

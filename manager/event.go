@@ -72,14 +72,8 @@ func ofType(action string, types []string) bool {
 	})
 }
 
-// tellStarted, tellEnded and tell note an event of a run. The verb has done its work: that this fails is no failure of its,
+// tellEnded and tell note an event of a run. The verb has done its work: that this fails is no failure of its,
 // and a run whose beginning or end was not told is told of by the next one who asks (tellRuns).
-func (m *Manager) tellStarted(ctx context.Context, id int64) {
-	if run := m.Runtime.State(id).RunID; run != "" {
-		_ = m.DB.RunStarted(context.WithoutCancel(ctx), id, run)
-	}
-}
-
 func (m *Manager) tellEnded(ctx context.Context, id int64, run, action string) {
 	_ = m.DB.RunEnded(context.WithoutCancel(ctx), id, run, action)
 }

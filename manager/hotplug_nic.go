@@ -63,6 +63,9 @@ func (m *Manager) plugNIC(ctx context.Context, r running, n sysctl.NICSpec) erro
 	if err := m.bringUp(ctx, *r.Instance, nil); err != nil {
 		return err
 	}
+	if err := m.announce(ctx, *r.Instance, nil); err != nil {
+		return err
+	}
 	again := b
 	if configuresItself(r.Guest) { // when it boots, which fails where somebody has done it
 		again.Addresses, again.Gateway4, again.Gateway6 = nil, netip.Addr{}, netip.Addr{}

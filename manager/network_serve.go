@@ -10,23 +10,34 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// bringUp makes sure that every managed network of the instance is up and knows it. A network stays up when an
+// bringUp makes sure that every managed network of the instance is up, with its server. A network stays up when an
 // instance stops: others may use it. Without names and DHCP an instance boots all the same, with the host's DNS servers: that is noted.
 func (m *Manager) bringUp(ctx context.Context, inst sysctl.Instance, note func(string)) error {
-	return m.bridges(ctx, inst, func(n sysctl.Network) error {
-		err := m.serve(ctx, n)
-		if err == nil {
-			err = m.Net.Announce(ctx, n, inst.ID, hostsOf(inst, n.Name))
+	return m.networksOf(ctx, inst, func(n sysctl.Network) error {
+		if err := m.Net.EnsureBridge(ctx, n); err != nil {
+			return err
 		}
-		if err != nil && note != nil && ctx.Err() == nil {
-			note(strings.TrimSpace("no names and no DHCP: " + err.Error() + " " + parenthesis(sysctl.HintOf(err))))
-		}
-		return ctx.Err()
+		return unserved(ctx, m.serve(ctx, n), note)
 	})
 }
 
-// bridges makes sure that the managed networks of an instance are up, and does something with each.
-func (m *Manager) bridges(ctx context.Context, inst sysctl.Instance, do func(n sysctl.Network) error) error {
+// announce tells the servers of the instance's networks of it. A failure is noted.
+func (m *Manager) announce(ctx context.Context, inst sysctl.Instance, note func(string)) error {
+	return m.networksOf(ctx, inst, func(n sysctl.Network) error {
+		return unserved(ctx, m.Net.Announce(ctx, n, inst.ID, hostsOf(inst, n.Name)), note)
+	})
+}
+
+// unserved notes that there are no names and no DHCP.
+func unserved(ctx context.Context, err error, note func(string)) error {
+	if err != nil && note != nil && ctx.Err() == nil {
+		note(strings.TrimSpace("no names and no DHCP: " + err.Error() + " " + parenthesis(sysctl.HintOf(err))))
+	}
+	return ctx.Err()
+}
+
+// networksOf does something with each managed network of an instance.
+func (m *Manager) networksOf(ctx context.Context, inst sysctl.Instance, do func(n sysctl.Network) error) error {
 	done := map[string]bool{}
 	for _, nic := range inst.NICs {
 		if nic.Network == "" || done[nic.Network] {
@@ -35,9 +46,6 @@ func (m *Manager) bridges(ctx context.Context, inst sysctl.Instance, do func(n s
 		done[nic.Network] = true
 		n, err := m.network(ctx, nic.Network)
 		if err != nil {
-			return err
-		}
-		if err := m.Net.EnsureBridge(ctx, n); err != nil {
 			return err
 		}
 		if err := do(n); err != nil {

@@ -59,10 +59,11 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 	if err := m.moveIDs(ctx, &inst, spec); err != nil {
 		return err
 	}
-	if err := runSteps(ctx, m.startSteps(host, &inst, &spec, o.Progress, o.Note), false, o.Progress); err != nil {
+	var run string
+	if err := runSteps(ctx, m.startSteps(host, &inst, &spec, &run, o.Progress, o.Note), false, o.Progress); err != nil {
 		return err
 	}
-	m.tellStarted(ctx, inst.ID)
+	_ = m.DB.RunStarted(context.WithoutCancel(ctx), inst.ID, run) // as tellEnded
 	m.noteUnenforced(inst.ID, spec, o.Note)
 	return nil
 }
@@ -90,15 +91,21 @@ func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[strin
 }
 
 // startSteps are the steps that boot an instance. Their undo is the whole of a stop: stop = unwind.
-// The instance and spec are read when the steps run, as an earlier step may have filled them in.
+// The instance and spec are read when the steps run, as an earlier step may have filled them in. run is told the run's id.
 //
 // The root is mounted once: an overlay that goes away writes its whole disk's data first, everybody's.
-func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec, p sysctl.Progress, note func(string)) []step {
+func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysctl.Spec, run *string, p sysctl.Progress, note func(string)) []step {
 	var root *os.File
 	var write, synced func() error // an instance that is being made is lost to a power cut anyway: it need not wait before it boots
 	look := func(ctx context.Context) (t sysctl.Tree, err error) {
 		t, synced = m.Storage.RootTree(root, inst.IDMap, !inst.Ready)
-		write, err = m.guestFiles(ctx, t, inst, *spec)
+		files, err := m.guestFiles(ctx, t, inst, *spec)
+		write = func() error { // for all of it the guest's init waits, and nothing before that
+			if err := files(); err != nil {
+				return err
+			}
+			return m.announce(ctx, *inst, note)
+		}
 		return t, err
 	}
 	steps := []step{{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst, note) }}}
@@ -139,8 +146,8 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 			do:   func(ctx context.Context) error { return m.DB.PowerOn(ctx, inst.ID) },
 			undo: func(ctx context.Context) error { return m.DB.SetPower(ctx, inst.ID, false) }},
 		step{name: "boot",
-			do: func(ctx context.Context) error {
-				if err := m.boot(ctx, host, root, *inst, *spec, write); err != nil {
+			do: func(ctx context.Context) (err error) {
+				if *run, err = m.boot(ctx, host, root, *inst, *spec, write); err != nil {
 					return err
 				}
 				root.Close() // the instance's own mount namespace has it
@@ -304,20 +311,20 @@ func gateway(want string, host netip.Addr) gatewayChoice {
 }
 
 // boot hands the root and the disks to the runtime, which has the guest's files written meanwhile; with disks it is done
-// before, as they would lie over what is to be written.
-func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, inst sysctl.Instance, spec sysctl.Spec, write func() error) error {
+// before, as they would lie over what is to be written. It returns the run's id.
+func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, inst sysctl.Instance, spec sysctl.Spec, write func() error) (run string, err error) {
 	b, err := m.bootOf(ctx, inst, spec)
 	if err != nil {
-		return err
+		return "", err
 	}
 	v, err := measures(host, inst.Guest, spec)
 	if err != nil {
-		return err
+		return "", err
 	}
 	b.Compat, b.Measures = v.Effect, v.Measures
 	if len(spec.Disks) > 0 {
 		if err := write(); err != nil {
-			return err
+			return "", err
 		}
 		write = nil
 	}
@@ -330,23 +337,23 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 			continue
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer f.Close()
 		disks, b.Disks = append(disks, f), append(b.Disks, d.Path)
 	}
 	missing, err := m.findNodes(spec, &b.Wiring)
 	if err != nil {
-		return err
+		return "", err
 	}
 	b.Wiring.IDMap, without = inst.IDMap, append(without, missing...)
 	_, devices, err := m.expanded(ctx, inst)
 	if err != nil {
-		return err
+		return "", err
 	}
 	b.Devices = booted(devices, without)
 	_, err = m.Runtime.Start(ctx, b, root, disks, write)
-	return err
+	return b.RunID, err
 }
 
 // mountPoint makes what a disk is mounted on: a directory, or a file for a file. What is there stays.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -152,7 +153,7 @@ type account struct {
 	gid         int
 }
 
-func serverUser() account {
+var serverUser = sync.OnceValue(func() account {
 	for _, name := range []string{"dnsmasq", "nobody"} {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -165,7 +166,7 @@ func serverUser() account {
 		}
 	}
 	return account{"nobody", "nogroup", 65534}
-}
+})
 
 func (s server) makeDirs(owner account) error {
 	for dir, mode := range map[string]os.FileMode{s.dir: 0o750, s.file("hosts"): 0o750, s.file("dhcp"): 0o750} {
