@@ -2,10 +2,6 @@ package manager
 
 import (
 	"context"
-	"errors"
-	"io"
-	"io/fs"
-	"os"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager/compat"
@@ -94,25 +90,4 @@ func (m *Manager) inForce(ctx context.Context, d Detail) ([]sysctl.Measure, []sy
 	}
 	v := compat.Judge(h, d.Guest, spec)
 	return v.Measures, v.Refusals, nil
-}
-
-// Logs opens a log of an instance: liblxc's of the newest start, or what the guest wrote to its console.
-// An instance that has not logged anything gives an empty one.
-func (m *Manager) Logs(ctx context.Context, name string, o LogOptions) (io.ReadCloser, error) {
-	inst, err := m.DB.Instance(ctx, name)
-	if err != nil {
-		return nil, sysctl.Wrap(err, "logs %s", name)
-	}
-	path := m.Runtime.LogPath(inst.ID)
-	if o.Console {
-		path = m.Runtime.ConsoleLogPath(inst.ID)
-	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		f, err = os.Open(os.DevNull)
-	}
-	if err != nil {
-		return nil, sysctl.Wrap(err, "logs %s", name)
-	}
-	return f, nil
 }

@@ -142,11 +142,6 @@ type ConsoleOptions struct {
 	Resize <-chan WindowSize
 }
 
-// LogOptions chooses a log.
-type LogOptions struct {
-	Console bool // what the guest wrote to its console; else the runtime's log
-}
-
 // ImportOptions is one image import.
 type ImportOptions struct {
 	Path      string // tarball (gz, xz, zst, bz2, plain), disk image (raw, qcow2, vmdk), or a directory

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -83,23 +84,40 @@ func (c *control) Set(s string) error {
 
 func (a *app) logsCmd() *cobra.Command {
 	var o manager.LogOptions
+	var lines int
 	cmd := &cobra.Command{
 		Use:   "logs NAME",
 		Short: "print an instance's log",
 		Long: `Prints the log of an instance's last start: what the container runtime wrote while starting and stopping it,
 or, with --console, what the guest wrote to its console. The guest's own journal is in the guest. An empty log is no
-error: a good start leaves one, and a line on standard error says so.`,
+error: a good start leaves one, and a line on standard error says so.
+
+With --follow, goes on with what is written, until the instance has stopped or until it is interrupted, which is no
+error. Of the console the newest one to two MiB are kept; nothing is missed when older lines go.`,
 		Example: `  sysctl logs web1
-  sysctl logs web1 --console`,
+  sysctl logs web1 --console --lines 20
+  sysctl logs web1 --console --follow`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(a.names()),
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.showLog(cmd, args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if lines < 0 {
+				return sysctl.Wrap(sysctl.FieldErrors{{Field: "--lines", Msg: fmt.Sprintf("%d: must be a number of lines, 0 or more", lines)}}, "logs %s", args[0])
+			}
+			if cmd.Flags().Changed("lines") {
+				o.Lines = &lines
+			}
+			return a.showLog(cmd, args[0], o)
+		},
 	}
 	cmd.Flags().BoolVar(&o.Console, "console", false, "what the guest wrote to its console")
+	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with what is written, until the instance has stopped")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 0, "begin with the last `N` lines, not with all")
+	mustComplete(cmd, "lines", nothing)
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound}})
 }
 
-// showLog copies a log to standard output: as it is, or made harmless where that is a terminal.
+// showLog copies a log to standard output: as it is, or made harmless where that is a terminal. An interruption is how a log
+// that is followed ends.
 func (a *app) showLog(cmd *cobra.Command, name string, o manager.LogOptions) error {
 	return a.with(cmd, func(ctx context.Context, b backend) error {
 		log, err := b.Logs(ctx, name, o)
@@ -108,14 +126,20 @@ func (a *app) showLog(cmd *cobra.Command, name string, o manager.LogOptions) err
 		}
 		defer log.Close()
 		in := bufio.NewReader(log)
-		if _, err := in.Peek(1); err == io.EOF {
-			a.noteEmptyLog(name, o)
+		_, err = in.Peek(1)
+		if err == io.EOF {
+			if o.Lines == nil {
+				a.noteEmptyLog(name, o)
+			}
 			return nil
 		}
-		if isTerminal(a.stdout) {
+		if err == nil && isTerminal(a.stdout) {
 			err = copyPlain(a.stdout, in)
-		} else {
+		} else if err == nil {
 			err = copyData(a.stdout, in)
+		}
+		if o.Follow && errors.Is(err, context.Canceled) {
+			return nil
 		}
 		return sysctl.Wrap(err, "%s %s", cmd.Name(), name)
 	})

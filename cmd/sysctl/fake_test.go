@@ -526,6 +526,9 @@ func (f *fake) Console(_ context.Context, name string, o manager.ConsoleOptions)
 }
 
 func (f *fake) Logs(_ context.Context, name string, o manager.LogOptions) (io.ReadCloser, error) {
+	if o.Lines != nil || o.Follow {
+		f.note("logs", o)
+	}
 	if _, err := f.on("logs", name); err != nil {
 		return nil, err
 	}

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager"
@@ -93,31 +94,61 @@ func windowSizes(f *os.File) (sizes <-chan manager.WindowSize, stop func()) {
 	}
 }
 
-// copyPlain copies text that a guest wrote to a terminal, with everything escaped that would command it.
+// copyPlain copies text that a guest wrote to a terminal, with everything escaped that would command it. What has come is
+// written before more is waited for.
 func copyPlain(w io.Writer, r io.Reader) error {
-	in := bufio.NewReaderSize(r, 64<<10)
+	buf := make([]byte, 64<<10)
+	held := 0 // bytes at its beginning of which it matters what follows: a return, a part of a character
 	for {
-		line, err := in.ReadSlice('\n') // a longer line comes in pieces
-		text, ended := strings.CutSuffix(string(line), "\n")
-		cells := strings.Split(strings.TrimSuffix(text, "\r"), "\t")
-		for i := range cells {
-			cells[i] = clean(cells[i])
+		n, err := r.Read(buf[held:])
+		text := buf[:held+n]
+		held = 0
+		if err == nil {
+			held = unfinished(text)
 		}
-		text = strings.Join(cells, "\t")
-		if ended {
-			text += "\n"
-		}
-		if _, werr := io.WriteString(w, text); werr != nil {
+		if _, werr := io.WriteString(w, plain(string(text[:len(text)-held]))); werr != nil {
 			return outputError{werr}
 		}
-		switch err {
-		case nil, bufio.ErrBufferFull:
-		case io.EOF:
+		copy(buf, text[len(text)-held:])
+		if err == io.EOF {
 			return nil
-		default:
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// unfinished is how many bytes at the end of a text are a return, or the beginning of a longer character.
+func unfinished(text []byte) int {
+	if bytes.HasSuffix(text, []byte{'\r'}) {
+		return 1
+	}
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// plain is text with everything escaped but tabs and the ends of lines.
+func plain(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if i < len(lines)-1 {
+			line = strings.TrimSuffix(line, "\r")
+		}
+		cells := strings.Split(line, "\t")
+		for j := range cells {
+			cells[j] = clean(cells[j])
+		}
+		lines[i] = strings.Join(cells, "\t")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // copyData copies data as it is, telling our output's errors from its source's.
