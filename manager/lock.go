@@ -12,7 +12,7 @@ import (
 )
 
 // Locks are flock(2) files under a directory on a tmpfs; the kernel drops them with their process. Order,
-// always: one image lock, the makers' lock, then instance locks sorted by name, then the layers' lock, then what the
+// always: one profile's or image's lock, the makers' lock, then instance locks sorted by name, then the layers' lock, then what the
 // hands lock inside (doc/locking.md). A file is never removed, so two processes always lock the same inode.
 
 // lock takes the exclusive lock of a thing ("instance", "web1"), waiting for it until ctx ends.

@@ -50,13 +50,15 @@ func (m *Manager) checkProfile(p sysctl.Profile) error {
 // next start; where one of them cannot have a limit now, nothing is changed. note, which may be nil, is told which devices of
 // an instance wait for its next start, and why where they could not be plugged.
 func (m *Manager) UpdateProfile(ctx context.Context, p sysctl.Profile, note func(line string)) error {
-	return sysctl.Wrap(m.updateProfile(ctx, p, note), "profile %s", p.Name)
+	err := m.checkProfile(p)
+	if err == nil {
+		err = m.underProfile(ctx, p.Name, func() error { return m.updateProfile(ctx, p, note) })
+	}
+	return sysctl.Wrap(err, "profile %s", p.Name)
 }
 
+// updateProfile replaces a profile that is right by itself, under its lock.
 func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile, note func(line string)) error {
-	if err := m.checkProfile(p); err != nil {
-		return err
-	}
 	users, err := m.DB.ProfileUsers(ctx, p.Name)
 	if err != nil {
 		return err

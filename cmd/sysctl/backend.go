@@ -90,6 +90,9 @@ type profileVerbs interface {
 	Profile(ctx context.Context, name string) (p sysctl.Profile, usedBy []string, err error)
 	CreateProfile(ctx context.Context, p sysctl.Profile) error
 	UpdateProfile(ctx context.Context, p sysctl.Profile, note func(line string)) error
+	SetProfile(ctx context.Context, name string, set map[string]*string, note func(line string)) error
+	AddProfileDevice(ctx context.Context, name, device string, d sysctl.Device, note func(line string)) error
+	RemoveProfileDevices(ctx context.Context, name string, devices []string, note func(line string)) error
 	AssignProfiles(ctx context.Context, name string, names []string) (later []string, err error)
 	AddProfile(ctx context.Context, name, profile string) (later []string, err error)
 	RemoveProfile(ctx context.Context, name, profile string) (later []string, err error)

@@ -740,6 +740,46 @@ func (f *fake) UpdateProfile(_ context.Context, p sysctl.Profile, _ func(string)
 	return nil
 }
 
+func (f *fake) SetProfile(_ context.Context, name string, set map[string]*string, note func(string)) error {
+	p, ok := f.Pieces[name]
+	if !ok {
+		return sysctl.E(sysctl.NotFound, "profile %s: no such profile", name)
+	}
+	overlay(&p, nil, nil)
+	f.Pieces[name] = p
+	for key, value := range set {
+		rest, isDevice := strings.CutPrefix(key, "devices.")
+		at := p.Config
+		if isDevice {
+			var device string
+			device, key, _ = strings.Cut(rest, ".")
+			if p.Devices[device] == nil {
+				p.Devices[device] = sysctl.Device{}
+			}
+			at = p.Devices[device]
+		}
+		if delete(at, key); value != nil {
+			at[key] = *value
+		}
+	}
+	if note != nil {
+		note("web1: at its next start: devices.eth0")
+	}
+	return nil
+}
+
+func (f *fake) AddProfileDevice(_ context.Context, name, device string, d sysctl.Device, _ func(string)) error {
+	f.Pieces[name].Devices[device] = d
+	return nil
+}
+
+func (f *fake) RemoveProfileDevices(_ context.Context, name string, devices []string, _ func(string)) error {
+	for _, d := range devices {
+		delete(f.Pieces[name].Devices, d)
+	}
+	return nil
+}
+
 func (f *fake) AssignProfiles(_ context.Context, name string, names []string) ([]string, error) {
 	i, err := f.on("profiles of", name)
 	if err == nil {

@@ -26,7 +26,8 @@ func (a *app) profileCmd() *cobra.Command {
 configuration goes over that of its profiles. The profile "default" is used where no other is asked for.`,
 		Example: "  sysctl profile list",
 	}
-	return a.noun(cmd, a.profileListCmd(), a.profileShowCmd(), a.profileCreateCmd(), a.profileEditCmd(),
+	return a.noun(cmd, a.profileListCmd(), a.profileShowCmd(), a.profileCreateCmd(), a.profileEditCmd(), a.profileGetCmd(),
+		a.profileSetCmd(), a.profileUnsetCmd(), a.profileDeviceCmd(),
 		a.profileCopyCmd(), a.profileDeleteCmd(), a.profileAssignCmd(), a.profileAddCmd(), a.profileRemoveCmd())
 }
 
