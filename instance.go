@@ -34,6 +34,8 @@ type IDMap struct {
 	Base uint32 `json:"base"`
 	Size uint32 `json:"size"`
 	Raw  string `json:"raw,omitempty"` // raw.idmap: guest ids that are other ids of the host
+
+	Shared bool `json:"shared,omitempty"` // other instances may have the same range (security.idmap.isolated)
 }
 
 // NIC is one interface of an instance with the addresses it has claimed on its network.

@@ -83,6 +83,8 @@ type IDSpec struct {
 	Base uint32
 	Size uint32
 	Raw  string // raw.idmap, as CheckRawIDs takes it
+
+	Shared bool // other instances that say so may have the same
 }
 
 // Protection is security.protection.*: what is refused until it is unset.

@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -22,6 +21,7 @@ type IDBlock struct {
 	Base, Size uint32
 	Count      int
 	Fixed      bool // it is this range and no other: whoever has some of it is named
+	Shared     bool // others that share theirs may have the same range
 }
 
 // MACFunc derives the MAC of a NIC that was given none.
@@ -71,15 +71,15 @@ func (t *tx) insertInstance(ctx context.Context, c Claim) (int64, error) {
 	if err := t.nameFree(ctx, inst.Name, 0); err != nil {
 		return 0, err
 	}
-	var base, size sql.NullInt64
+	var ids *sysctl.IDMap
 	if c.IDs != nil {
 		r, err := t.freeRange(ctx, *c.IDs, 0)
 		if err != nil {
 			return 0, err
 		}
-		base = sql.NullInt64{Int64: int64(r.Base), Valid: true}
-		size = sql.NullInt64{Int64: int64(r.Size), Valid: true}
+		ids = &r
 	}
+	base, size := ownIDs(ids)
 	guest, err := guestText(inst.Guest)
 	if err != nil {
 		return 0, err
@@ -91,5 +91,9 @@ func (t *tx) insertInstance(ctx context.Context, c Claim) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return res.LastInsertId()
+	id, err := res.LastInsertId()
+	if err == nil && ids != nil && ids.Shared {
+		err = t.shareIDs(ctx, id, *ids)
+	}
+	return id, err
 }

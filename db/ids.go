@@ -14,20 +14,38 @@ func (d *DB) MoveIDs(ctx context.Context, id int64, b IDBlock) (m sysctl.IDMap, 
 		if m, err = t.freeRange(ctx, b, id); err != nil {
 			return err
 		}
-		res, err := t.ExecContext(ctx, "UPDATE instances SET id_base = ?, id_size = ? WHERE id = ?", int64(m.Base), int64(m.Size), id)
+		base, size := ownIDs(&m)
+		res, err := t.ExecContext(ctx, "UPDATE instances SET id_base = ?, id_size = ? WHERE id = ?", base, size, id)
 		if err != nil {
 			return err
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return noInstance(id)
 		}
-		return nil
+		return t.shareIDs(ctx, id, m)
 	})
 	return m, err
 }
 
+// ownIDs are the columns of a range that nobody else has, NULL where there is none.
+func ownIDs(m *sysctl.IDMap) (base, size sql.NullInt64) {
+	if m == nil || m.Shared {
+		return base, size
+	}
+	return sql.NullInt64{Int64: int64(m.Base), Valid: true}, sql.NullInt64{Int64: int64(m.Size), Valid: true}
+}
+
+// shareIDs notes the range of an instance that shares it, and no other's.
+func (t *tx) shareIDs(ctx context.Context, id int64, m sysctl.IDMap) error {
+	_, err := t.ExecContext(ctx, "DELETE FROM shared_ids WHERE instance = ?", id)
+	if err == nil && m.Shared {
+		_, err = t.ExecContext(ctx, "INSERT INTO shared_ids (instance, base, size) VALUES (?, ?, ?)", id, int64(m.Base), int64(m.Size))
+	}
+	return err
+}
+
 // freeRange returns the lowest range of the block that overlaps with no instance's but that of own, whichever block that
-// one's came from.
+// one's came from; of a shared block that of another instance that shares its range, if there is one of that size.
 func (t *tx) freeRange(ctx context.Context, b IDBlock, own int64) (sysctl.IDMap, error) {
 	// The highest id of all, 2^32-1, is no id: to chown and setresuid it means "leave as it is".
 	const end = 1<<32 - 1
@@ -35,10 +53,19 @@ func (t *tx) freeRange(ctx context.Context, b IDBlock, own int64) (sysctl.IDMap,
 	if size == 0 || b.Count <= 0 || uint64(b.Base)+size > end {
 		return sysctl.IDMap{}, sysctl.E(sysctl.Invalid, "id block of %d ranges of %d ids from %d has no range", b.Count, b.Size, b.Base)
 	}
+	if b.Shared {
+		var base sql.NullInt64
+		err := t.QueryRowContext(ctx, `SELECT min(base) FROM shared_ids WHERE size = ?1 AND instance != ?2 AND (base = ?3 OR NOT ?4)`,
+			int64(b.Size), own, int64(b.Base), b.Fixed).Scan(&base)
+		if err != nil || base.Valid {
+			return sysctl.IDMap{Base: uint32(base.Int64), Size: b.Size, Shared: true}, err
+		}
+	}
 	next := uint64(b.Base) // the lowest range that may still be free
 	last := min(next+uint64(b.Count-1)*size, end-size)
 	var holder string
-	err := each(ctx, t, "SELECT name, id_base, id_base + id_size FROM instances WHERE id_base IS NOT NULL AND id != ? ORDER BY id_base", []any{own},
+	err := each(ctx, t, `SELECT name, id_base AS base, id_base + id_size FROM instances WHERE id_base IS NOT NULL AND id != ?1
+		UNION ALL SELECT name, base, base + size FROM shared_ids JOIN instances ON id = instance WHERE id != ?1 ORDER BY base`, []any{own},
 		func(rows *sql.Rows) error {
 			var name string
 			var from, to uint64
@@ -61,5 +88,5 @@ func (t *tx) freeRange(ctx context.Context, b IDBlock, own int64) (sysctl.IDMap,
 		return sysctl.IDMap{}, sysctl.E(sysctl.NoSpace, "no range of %d ids is left of the %d from %d on", b.Size, b.Count, b.Base).
 			WithHint("sysctl delete NAME, or configure more id ranges")
 	}
-	return sysctl.IDMap{Base: uint32(next), Size: b.Size}, nil
+	return sysctl.IDMap{Base: uint32(next), Size: b.Size, Shared: b.Shared}, nil
 }

@@ -60,8 +60,9 @@ func noInstance(id int64) error {
 
 // loadInstances reads the instances whose column has the value, or all where column is "".
 func loadInstances(ctx context.Context, q querier, column string, value any) ([]sysctl.Instance, error) {
-	query := `SELECT id, name, ready, ephemeral, image_id, template, guest, id_base, id_size, created
-		FROM instances`
+	query := `SELECT id, name, ready, ephemeral, image_id, template, guest,
+		coalesce(id_base, shared_ids.base), coalesce(id_size, shared_ids.size), shared_ids.base IS NOT NULL, created
+		FROM instances LEFT JOIN shared_ids ON shared_ids.instance = instances.id`
 	var args []any
 	if column != "" {
 		query += " WHERE " + column + " = ?"
@@ -95,12 +96,13 @@ func scanInstance(rows *sql.Rows) (sysctl.Instance, error) {
 	var guest string
 	var created int64
 	var base, size sql.NullInt64
+	var shared bool
 	err := rows.Scan(&inst.ID, &inst.Name, &inst.Ready, &inst.Ephemeral, &inst.Image, &inst.Template, &guest,
-		&base, &size, &created)
+		&base, &size, &shared, &created)
 	if err != nil {
 		return inst, err
 	}
-	inst.IDMap = sysctl.IDMap{Base: uint32(base.Int64), Size: uint32(size.Int64)}
+	inst.IDMap = sysctl.IDMap{Base: uint32(base.Int64), Size: uint32(size.Int64), Shared: shared}
 	inst.Created = fromNanos(created)
 	return inst, parseGuest(guest, &inst.Guest)
 }

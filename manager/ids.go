@@ -10,6 +10,7 @@ import (
 // idBlock is where the ids that a configuration asks for are taken from; nil: a privileged instance has none.
 func (m *Manager) idBlock(spec sysctl.Spec) *db.IDBlock {
 	b := m.IDs
+	b.Shared = spec.IDs.Shared
 	switch {
 	case spec.Privileged:
 		return nil
@@ -31,7 +32,7 @@ func (m *Manager) wantedIDs(inst sysctl.Instance, spec sysctl.Spec) (block *db.I
 	if block == nil || inst.IDMap.Size == 0 {
 		return nil, true
 	}
-	return block, inst.IDMap.Size == block.Size && (!block.Fixed || inst.IDMap.Base == block.Base)
+	return block, inst.IDMap.Size == block.Size && inst.IDMap.Shared == block.Shared && (!block.Fixed || inst.IDMap.Base == block.Base)
 }
 
 // checkIDRange refuses ids that another instance has, or that the kernel would not map. Not those that raw.idmap asks for: they are
@@ -64,6 +65,9 @@ func (m *Manager) checkIDRange(ctx context.Context, name string, spec sysctl.Spe
 		return err
 	}
 	for _, inst := range all {
+		if block.Shared && inst.IDMap.Shared && inst.IDMap.Base == block.Base && inst.IDMap.Size == block.Size {
+			continue
+		}
 		from, to := uint64(inst.IDMap.Base), uint64(inst.IDMap.Base)+uint64(inst.IDMap.Size)
 		if inst.Name != name && from < uint64(block.Base)+uint64(block.Size) && uint64(block.Base) < to {
 			return sysctl.E(sysctl.Exists, "security.idmap.base: instance %s has the ids %d to %d", inst.Name, from, to-1).WithHint("sysctl info %s", inst.Name)
@@ -72,8 +76,8 @@ func (m *Manager) checkIDRange(ctx context.Context, name string, spec sysctl.Spe
 	return nil
 }
 
-// moveIDs gives a stopped instance the ids that its configuration asks for. On disk there is nothing to do: ids are never
-// shifted there.
+// moveIDs gives a stopped instance the ids that its configuration asks for. On disk there is nothing to do but where layers are
+// copied for ids (storage.shift): storage does it when the root is mounted.
 func (m *Manager) moveIDs(ctx context.Context, inst *sysctl.Instance, spec sysctl.Spec) error {
 	if block, has := m.wantedIDs(*inst, spec); !has {
 		ids, err := m.DB.MoveIDs(ctx, inst.ID, *block)
@@ -81,6 +85,9 @@ func (m *Manager) moveIDs(ctx context.Context, inst *sysctl.Instance, spec sysct
 			return err
 		}
 		inst.IDMap = ids
+		if err := m.collectLayers(ctx); err != nil { // copies for those that it had
+			return err
+		}
 	}
 	return mapRaw(inst, spec)
 }

@@ -105,6 +105,67 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// Instances that are not isolated have one range, which no other has.
+func TestSharedIDs(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	create := func(name string, config map[string]string) (sysctl.IDMap, error) {
+		if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: name, Config: config}); err != nil {
+			return sysctl.IDMap{}, err
+		}
+		inst, err := h.db.Instance(ctx, name)
+		return inst.IDMap, err
+	}
+	own, err := create("web1", nil)
+	kind(t, err, "")
+	one, err := create("one", map[string]string{"security.idmap.isolated": "false"})
+	kind(t, err, "")
+	two, err := create("two", map[string]string{"security.idmap.isolated": "false"})
+	kind(t, err, "")
+	other, err := create("web2", nil)
+	kind(t, err, "")
+	if one != two || !one.Shared || one.Base == own.Base || other.Base == one.Base || other.Shared {
+		t.Errorf("own %+v, shared %+v and %+v, own %+v", own, one, two, other)
+	}
+	based := map[string]string{"security.idmap.isolated": "false", "security.idmap.base": "3000000"}
+	three, err := create("three", based)
+	kind(t, err, "")
+	four, err := create("four", based)
+	kind(t, err, "")
+	if want := (sysctl.IDMap{Base: 3000000, Size: 65536, Shared: true}); three != want || four != want {
+		t.Errorf("with a base %+v and %+v", three, four)
+	}
+	for _, dry := range []bool{true, false} {
+		for _, config := range []map[string]string{
+			{"security.idmap.base": "3000000"},
+			{"security.idmap.isolated": "false", "security.idmap.base": "3000001"},
+			{"security.idmap.isolated": "false", "security.idmap.base": "3000000", "security.idmap.size": "65537"},
+		} {
+			_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "bad", DryRun: dry, Config: config})
+			kind(t, err, sysctl.Exists)
+		}
+	}
+	// One that is there moves at its next start, and leaves.
+	start := func(name, isolated string) sysctl.IDMap {
+		_, err := h.SetConfig(ctx, name, map[string]*string{"security.idmap.isolated": &isolated})
+		kind(t, err, "")
+		kind(t, h.Start(ctx, name, manager.StartOptions{}), "")
+		inst, err := h.db.Instance(ctx, name)
+		kind(t, err, "")
+		return inst.IDMap
+	}
+	if got := start("web1", "false"); got != one {
+		t.Errorf("it shares %+v", got)
+	}
+	if got := start("one", "true"); got.Shared || got.Base == one.Base || got.Base == other.Base {
+		t.Errorf("it has %+v of its own", got)
+	}
+	kind(t, h.Delete(ctx, "two", manager.DeleteOptions{}), "")
+	if got, err := create("five", map[string]string{"security.idmap.isolated": "false"}); err != nil || got != two {
+		t.Errorf("a new one shares %+v %v", got, err)
+	}
+}
+
 func TestUnknownSystemCall(t *testing.T) {
 	h := newHouse(t)
 	h.launch(t, "web1")

@@ -78,7 +78,7 @@ var values = map[string]struct {
 		map[string]string{"1\nread": "version 2", "2": "version 2", "2\nallowlist\n[all]\nread": "nothing can start or end", "2\nsomelist": "neither denylist nor allowlist", "2\ndenylist\nmkdir errno": "what can be done", "2\ndenylist\nmkdir errno 1 [0,1,SCMP_CMP_EQ]": "not understood",
 			"2\ndenylist\n[x86]\nbpf": "all architectures", "2\ndenylist maybe\nbpf": "what can be done", "2\ndenylist\n../x": "name of a system call"}},
 	"security.idmap.base":            {[]string{"", "65536", "2000000"}, map[string]string{"0": "host's own users", "1000": "host's own users", "4294967295": "cannot be", "-1": "cannot be"}},
-	"security.idmap.isolated":        {[]string{"", "true"}, map[string]string{"false": "no two instances", "x": "neither"}},
+	"security.idmap.isolated":        {[]string{"", "true", "false"}, map[string]string{"x": "neither"}},
 	"security.idmap.size":            {[]string{"", "65536", "131072"}, map[string]string{"1000": "from 65536", "65535": "from 65536", "4294967296": "number of ids"}},
 	"security.nesting":               {[]string{"", "true", "off"}, map[string]string{"deep": "neither"}},
 	"security.protection.delete":     {[]string{"", "true"}, map[string]string{"x": "neither"}},

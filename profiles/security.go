@@ -15,7 +15,7 @@ const minIDs = 1 << 16
 func securityFields() []field[sysctl.Spec] {
 	return append([]field[sysctl.Spec]{{
 		Key: Key{Name: "security.idmap.base", Type: "id", Default: "a free range", Example: "2000000", // clear of what is usually given out
-			Doc: "The first of the host's ids that the instance has. No other instance may have one of them. On disk nothing changes."},
+			Doc: "The first of the host's ids that the instance has. No other instance may have one of them, but where both have security.idmap.isolated=false and the same range."},
 		set: func(s *sysctl.Spec, _, v string) error {
 			n, err := strconv.ParseUint(v, 10, 32)
 			if err != nil || n < minIDs || n > 1<<32-2-minIDs {
@@ -25,13 +25,11 @@ func securityFields() []field[sysctl.Spec] {
 			return nil
 		},
 	}, {
-		Key: Key{Name: "security.idmap.isolated", Type: "bool", Default: "true", Example: "true", Values: []string{"true"},
-			Doc: "Whether the instance has a range of ids of its own. All have."},
-		set: func(_ *sysctl.Spec, _, v string) error {
+		Key: Key{Name: "security.idmap.isolated", Type: "bool", Default: "true", Example: "false", Values: bools(),
+			Doc: "Whether the instance has a range of ids of its own. Those with false share one. So they share copies of layers where the kernel cannot shift ids (storage.shift); but what the kernel limits for a user counts for all of them, and who breaks out of one has the files of the others."},
+		set: func(s *sysctl.Spec, _, v string) error {
 			on, err := parseBool(v)
-			if err == nil && !on {
-				return bad("%q: no two instances share ids here: leave the key out", v)
-			}
+			s.IDs.Shared = !on
 			return err
 		},
 	}, {

@@ -58,6 +58,9 @@ func infoView(d manager.Detail) view {
 	idmap := "none: root in it is root of this host"
 	if d.IDMap.Size > 0 {
 		idmap = fmt.Sprintf("%d-%d", d.IDMap.Base, d.IDMap.Base+d.IDMap.Size-1)
+		if d.IDMap.Shared {
+			idmap += ", which others share"
+		}
 	}
 	rows := pairs("name", d.Name, "status", string(d.State.Status), "guest", d.Guest.Name, "template", d.Template,
 		"image", sysctl.ShortID(d.Image), "profiles", strings.Join(d.Profiles, ", "),
