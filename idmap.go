@@ -123,3 +123,11 @@ func parseIDs(s string) (first, count uint32, ok bool) {
 	}
 	return uint32(low), uint32(high - low + 1), true
 }
+
+// LayerCopy is a copy of a layer whose ids on disk are those of a range of the host, where the kernel cannot shift them.
+type LayerCopy struct {
+	Layer string // "": of a range that has none any more
+	Base  uint32
+	Size  uint32
+	Dir   string // of the range's copies
+}

@@ -38,6 +38,8 @@ type world struct {
 	running       map[int64]*run
 	uppers        map[int64]bool
 	layers        map[string]bool
+	copies        []sysctl.LayerCopy // of layers, with the ids of ranges
+	shifts        bool               // the kernel shifts ids: nobody uses copies
 	staging       int
 	swept         int
 	skipped       []string // preparation steps that were left out last
@@ -545,8 +547,20 @@ func (f fakeStorage) CreateUpper(_ context.Context, id int64) error {
 func (f fakeStorage) DeleteUpper(_ context.Context, id int64) error {
 	return f.hit("delete upper", func() error { delete(f.uppers, id); return nil })
 }
-func (f fakeStorage) Usage(context.Context, int64) (int64, error) { return 4096, nil }
-func (f fakeStorage) OpenRoot(_ context.Context, id int64, layers []string, m sysctl.IDMap) (file *os.File, err error) {
+func (f fakeStorage) Usage(context.Context, int64) (int64, error)      { return 4096, nil }
+func (f fakeStorage) NeedsCopies(context.Context, int64) (bool, error) { return !f.shifts, nil }
+func (f fakeStorage) Copies() ([]sysctl.LayerCopy, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.copies), nil
+}
+func (f fakeStorage) DeleteCopy(_ context.Context, c sysctl.LayerCopy) error {
+	return f.hit("delete copy", func() error {
+		f.copies = slices.DeleteFunc(f.copies, func(have sysctl.LayerCopy) bool { return have == c })
+		return nil
+	})
+}
+func (f fakeStorage) OpenRoot(_ context.Context, id int64, layers []string, m sysctl.IDMap, _ sysctl.Progress) (file *os.File, err error) {
 	err = f.hit("open root", func() error {
 		for _, l := range layers {
 			if !f.layers[l] {

@@ -166,6 +166,40 @@ func (m *Manager) DeleteImage(ctx context.Context, ref string) error {
 	return sysctl.Wrap(err, "delete image %s", ref)
 }
 
+// collectCopies deletes the copies of layers with the ids of a range (storage.shift) that no instance needs: a row names both, and
+// the storage says that it needs them, before a copy is made. The layers' locks are held alone.
+func (m *Manager) collectCopies(ctx context.Context) error {
+	list, err := m.Storage.Copies()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	all, err := m.DB.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		used := false
+		for _, inst := range all {
+			if inst.IDMap.Base != c.Base || inst.IDMap.Size != c.Size || c.Layer != "" && !slices.Contains(inst.Stack(), c.Layer) {
+				continue
+			}
+			if used, err = m.Storage.NeedsCopies(ctx, inst.ID); used || err != nil {
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if used {
+			continue
+		}
+		if err := m.Storage.DeleteCopy(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // collectLayers deletes the layers that no image and no instance names. The row goes first: a layer
 // on disk without a row is garbage, a row without its layer would be a loss. While somebody makes an image of several
 // layers it does nothing: that one collects when it is done.
@@ -180,6 +214,9 @@ func (m *Manager) collectLayers(ctx context.Context) error {
 		return err
 	}
 	defer free()
+	if err := m.collectCopies(ctx); err != nil {
+		return err
+	}
 	if err := m.DB.ForgetPatchedLayers(ctx); err != nil {
 		return err
 	}

@@ -79,7 +79,10 @@ type Storage interface {
 	RenewUpper(ctx context.Context, id int64) error
 	CopyUpper(ctx context.Context, id int64, p sysctl.Progress) (Staging, error)
 	Usage(ctx context.Context, id int64) (int64, error)
-	OpenRoot(ctx context.Context, id int64, layers []string, m sysctl.IDMap) (*os.File, error)
+	OpenRoot(ctx context.Context, id int64, layers []string, m sysctl.IDMap, p sysctl.Progress) (*os.File, error)
+	NeedsCopies(ctx context.Context, id int64) (bool, error)
+	Copies() ([]sysctl.LayerCopy, error)
+	DeleteCopy(ctx context.Context, c sysctl.LayerCopy) error
 	StagePatched(ctx context.Context, layers []string, find sysctl.Finder, p sysctl.Progress) (Staging, sysctl.PatchedFiles, error)
 	PatchUpper(ctx context.Context, id int64, below map[string][]sysctl.Patch, edition int, find sysctl.Finder, p sysctl.Progress) (files int, unsure []string, err error)
 	RestoreUpper(ctx context.Context, id int64) error

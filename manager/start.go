@@ -115,7 +115,7 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 	return append(steps,
 		step{name: "mount root",
 			do: func(ctx context.Context) (err error) {
-				root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Stack(), inst.IDMap)
+				root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Stack(), inst.IDMap, p)
 				return err
 			},
 			undo: func(context.Context) error {
@@ -130,7 +130,7 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 			if err == nil && callsVsyscall(host, was, *spec) != callsVsyscall(host, inst.Guest, *spec) { // what it was decided about its programs
 				root.Close()
 				if err = m.patch(ctx, host, inst, *spec, p); err == nil {
-					root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Stack(), inst.IDMap)
+					root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Stack(), inst.IDMap, p)
 				}
 				if err == nil {
 					inst.Guest = was

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -405,6 +406,43 @@ func TestDeleteImageKeepsUsedLayers(t *testing.T) {
 	kind(t, h.Delete(ctx, "web1", manager.DeleteOptions{Force: true}), "")
 	if len(h.w.layers) != 0 {
 		t.Errorf("layers = %v: nobody uses any", h.w.layers)
+	}
+}
+
+// Copies of layers with the ids of a range are there for as long as an instance has both.
+func TestCopiesAreCollected(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	h.launch(t, "web2")
+	of := func(name string) sysctl.LayerCopy {
+		inst, err := h.DB.Instance(ctx, name)
+		kind(t, err, "")
+		return sysctl.LayerCopy{Layer: inst.Layers[0], Base: inst.IDMap.Base, Size: inst.IDMap.Size}
+	}
+	one, two := of("web1"), of("web2")
+	other := one
+	other.Layer = "abcdef"
+	h.w.copies = []sysctl.LayerCopy{one, other, two, {Base: 7, Size: 7}}
+	kind(t, h.Delete(ctx, "web2", manager.DeleteOptions{Force: true}), "")
+	if !slices.Equal(h.w.copies, []sysctl.LayerCopy{one}) {
+		t.Errorf("copies %+v, want that of web1", h.w.copies)
+	}
+	kind(t, h.Stop(ctx, "web1", manager.StopOptions{Force: true}), "")
+	h.w.shifts = true // somebody has another kernel now
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web3"})
+	kind(t, err, "")
+	kind(t, h.Delete(ctx, "web3", manager.DeleteOptions{}), "")
+	if len(h.w.copies) != 0 {
+		t.Errorf("copies %+v that nobody uses", h.w.copies)
+	}
+	h.w.copies, h.w.shifts = []sysctl.LayerCopy{one}, false
+	base := "3000000"
+	_, err = h.SetConfig(ctx, "web1", map[string]*string{"security.idmap.base": &base})
+	kind(t, err, "")
+	kind(t, h.Start(ctx, "web1", manager.StartOptions{}), "")
+	if len(h.w.copies) != 0 {
+		t.Errorf("copies %+v of ids that the instance had", h.w.copies)
 	}
 }
 

@@ -20,28 +20,35 @@ type treeCopier struct {
 	depth int // of to
 	files map[inode]string
 	buf   []byte
-	bytes int64
+	ids   translate // of what is copied
+	what  string    // is done: for the progress
 	p     sysctl.Progress
+
+	bytes int64 // of the files
+	own   int64 // that are allocated, of those that do not share their blocks
 }
 
-// copyTree copies what is in the directory from into to, and gives to from's attributes. It returns the bytes of files.
-func copyTree(ctx context.Context, from, to string, p sysctl.Progress) (int64, error) {
+// asIs translates no id.
+func asIs(_ bool, id uint32) (uint32, error) { return id, nil }
+
+// copyTree copies what is in the directory from into to, and gives to from's attributes. Their ids are translated. What it returns has counted.
+func copyTree(ctx context.Context, from, to string, ids translate, what string, p sysctl.Progress) (*treeCopier, error) {
 	root, err := unix.Open(to, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer unix.Close(root)
-	c := &treeCopier{ctx: ctx, root: root, files: map[inode]string{}, buf: make([]byte, 128<<10), p: p}
+	c := &treeCopier{ctx: ctx, root: root, files: map[inode]string{}, buf: make([]byte, 128<<10), ids: ids, what: what, p: p}
 	if c.to, err = unix.FcntlInt(uintptr(root), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { unix.Close(c.to) }()
 	c.visit = c.entry
 	c.leave = c.leaveDir
 	if err := c.run(ctx, from); err != nil {
-		return 0, err
+		return nil, err
 	}
-	return c.bytes, copyRoot(from, to)
+	return c, copyRoot(from, to, ids)
 }
 
 // entry copies one entry of the open directory.
@@ -130,31 +137,40 @@ func (c *treeCopier) content(name string, st *unix.Stat_t) error {
 		return err
 	}
 	if st.Size > 0 && unix.IoctlFileClone(to, from) != nil {
+		c.own += st.Blocks * 512
 		err = copyData(c.ctx, to, from, st.Size, true, c.buf, func(int64) {})
 	}
 	c.bytes += st.Size
-	c.p.Report("copy what it wrote", c.bytes, 0)
+	c.p.Report(c.what, c.bytes, 0)
 	return errors.Join(err, unix.Close(to))
 }
 
 // attributes gives the copy of an entry of the open directory what the entry has.
 func (c *treeCopier) attributes(name string, st *unix.Stat_t) error {
-	return copyInode(fmt.Sprintf("/proc/self/fd/%d/%s", c.dir, name), fmt.Sprintf("/proc/self/fd/%d/%s", c.to, name), st, ofTheUpper)
+	return copyInode(fmt.Sprintf("/proc/self/fd/%d/%s", c.dir, name), fmt.Sprintf("/proc/self/fd/%d/%s", c.to, name), st, c.ids, ofTheUpper)
 }
 
 // copyRoot gives the root of a layer or upper the attributes of another's. Overlay's own say nothing of a root.
-func copyRoot(from, to string) error {
+func copyRoot(from, to string, ids translate) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(from, &st); err != nil {
 		return err
 	}
-	return copyInode(from, to, &st, func(xattr string) bool { return strings.HasPrefix(xattr, "trusted.overlay.") })
+	return copyInode(from, to, &st, ids, func(xattr string) bool { return strings.HasPrefix(xattr, "trusted.overlay.") })
 }
 
-// copyInode copies owner, mode, extended attributes but those without, and times; st is of from. No link is followed at
-// the end of a path.
-func copyInode(from, to string, st *unix.Stat_t, without func(xattr string) bool) error {
-	if err := unix.Lchown(to, int(st.Uid), int(st.Gid)); err != nil {
+// copyInode copies owner, mode, extended attributes but those without, and times; st is of from. Ids are translated. No link is
+// followed at the end of a path.
+func copyInode(from, to string, st *unix.Stat_t, ids translate, without func(xattr string) bool) error {
+	uid, err := ids(false, st.Uid)
+	if err != nil {
+		return err
+	}
+	gid, err := ids(true, st.Gid)
+	if err != nil {
+		return err
+	}
+	if err := unix.Lchown(to, int(uid), int(gid)); err != nil {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFLNK { // before access lists, which it would change, and after the owner, who takes bits away
@@ -171,6 +187,9 @@ func copyInode(from, to string, st *unix.Stat_t, without func(xattr string) bool
 			continue
 		}
 		value, err := grow(func(b []byte) (int, error) { return unix.Lgetxattr(from, name, b) })
+		if err == nil {
+			value, err = translateXattr(name, value, ids)
+		}
 		if err == nil {
 			err = unix.Lsetxattr(to, name, value, 0)
 		}

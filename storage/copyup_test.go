@@ -20,7 +20,7 @@ func TestCopyUp(t *testing.T) {
 		must(t, os.Symlink("/else/file", filepath.Join(dir, "db/link")))
 	})
 	must(t, s.CreateUpper(ctx, 5))
-	root, err := s.OpenRoot(ctx, 5, []string{id}, shifted)
+	root, err := s.OpenRoot(ctx, 5, []string{id}, shifted, nil)
 	skipUnsupported(t, err)
 	tree := NewTree(root).WithOwner(int(shifted.Base), int(shifted.Base))
 	defer tree.Close()

@@ -17,6 +17,7 @@ type Comparison struct {
 	from, to *Tree
 	raw      []int // roots of the layers that only one of the trees has, and of the upper: each as overlay wrote it
 	list     []sysctl.Difference
+	ids      [2]translate // what the ids of the files of either are in the guest
 }
 
 // OpenComparison opens two trees to be compared, both for reading only. An instance may run meanwhile: then what it
@@ -35,6 +36,11 @@ func (s *Store) OpenComparison(ctx context.Context, from, to sysctl.Side) (*Comp
 }
 
 func (s *Store) openSides(c *Comparison, from, to sysctl.Side) (err error) {
+	for i, side := range []sysctl.Side{from, to} {
+		if c.ids[i], err = s.idsOf(side); err != nil {
+			return err
+		}
+	}
 	a, err := s.paths(from)
 	if err != nil {
 		return err
@@ -61,6 +67,15 @@ func (s *Store) openSides(c *Comparison, from, to sysctl.Side) (err error) {
 		c.raw = append(c.raw, fd)
 	}
 	return nil
+}
+
+// idsOf translates the ids of a tree into the guest's: its upper may have some of the host's (shift.go), its layers have none.
+func (s *Store) idsOf(side sysctl.Side) (translate, error) {
+	if side.Instance == 0 {
+		return asIs, nil
+	}
+	have, err := readIDs(s.instance(side.Instance))
+	return toGuest(have.Map), err
 }
 
 // paths are the directories of a tree, lowest first.
@@ -121,11 +136,11 @@ func (c *Comparison) To() sysctl.Tree   { return c.to }
 // Differences lists what is not the same, a directory before what is in it. Times do not count: only what the files are.
 func (c *Comparison) Differences(ctx context.Context) ([]sysctl.Difference, error) {
 	c.list = []sysctl.Difference{}
-	a, err := lookAt(c.from.root, "/")
+	a, err := lookAt(c.from.root, "/", c.ids[0])
 	if err != nil {
 		return nil, err
 	}
-	b, err := lookAt(c.to.root, "/")
+	b, err := lookAt(c.to.root, "/", c.ids[1])
 	if err == nil {
 		err = c.entry(ctx, "/", a, b, c.raw, false)
 	}
@@ -216,12 +231,12 @@ func (c *Comparison) at(ctx context.Context, name string, both bool, raw []int, 
 	var a found
 	var err error
 	if both {
-		if a, err = lookAt(c.from.root, name); err != nil {
+		if a, err = lookAt(c.from.root, name, c.ids[0]); err != nil {
 			return sysctl.Wrap(err, "%s", shown(name))
 		}
 		defer a.close()
 	}
-	b, err := lookAt(c.to.root, name)
+	b, err := lookAt(c.to.root, name, c.ids[1])
 	if err != nil {
 		return sysctl.Wrap(err, "%s", shown(name))
 	}

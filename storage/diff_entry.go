@@ -13,12 +13,13 @@ import (
 
 // found is what lies at a path of a tree: nothing where it has no descriptor.
 type found struct {
-	fd int // O_PATH; 0: nothing is there
-	st unix.Stat_t
+	fd  int // O_PATH; 0: nothing is there
+	st  unix.Stat_t
+	ids translate // was done to st
 }
 
 // lookAt looks at a path without following a link at its end.
-func lookAt(root *os.File, name string) (found, error) {
+func lookAt(root *os.File, name string, ids translate) (found, error) {
 	fd, err := openBeneath(int(root.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW)
 	if gone(err) {
 		return found{}, nil
@@ -26,8 +27,12 @@ func lookAt(root *os.File, name string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	f := found{fd: fd}
-	if err := unix.Fstat(fd, &f.st); err != nil {
+	f := found{fd: fd, ids: ids}
+	err = unix.Fstat(fd, &f.st)
+	if err == nil {
+		err = translateStat(&f.st, ids)
+	}
+	if err != nil {
 		f.close()
 		return found{}, err
 	}
@@ -83,6 +88,9 @@ func changed(ctx context.Context, a, b found) (what []string, err error) {
 	xa, err1 := openXattrs(a.fd)
 	xb, err2 := openXattrs(b.fd)
 	if err := errors.Join(err1, err2); err != nil && !gone(err) {
+		return nil, err
+	}
+	if err := errors.Join(translateXattrs(xa, a.ids), translateXattrs(xb, b.ids)); err != nil {
 		return nil, err
 	}
 	if !slices.Equal(xa, xb) {

@@ -38,6 +38,7 @@ var helpers = map[string]func(args []string) error{
 	"stage":  helpStage,
 	"commit": helpCommit,
 	"guest":  helpGuest,
+	"write":  helpWrite,
 	"sit":    func([]string) error { fmt.Println("ready"); _, err := io.Copy(io.Discard, os.Stdin); return err },
 }
 

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,11 +16,13 @@ import (
 // lowSpace is the free space below which Probe warns.
 const lowSpace = 2 << 30
 
-// Probe finds out what this host and the filesystem of the store can do: "overlay", "overlay on idmapped layers",
+// Probe finds out what this host and the filesystem of the store can do: "overlay", "overlay on idmapped layers", "ids of layers",
 // "storage". It really mounts a small stack in a staging directory (which makes the store's directory) and leaves
 // nothing behind.
 func (s *Store) Probe(ctx context.Context) []sysctl.Fact {
-	return []sysctl.Fact{probeOverlay(), s.probeIdmapped(ctx), s.probeSpace()}
+	overlay := probeOverlay()
+	idmapped := s.idmaps(ctx)
+	return []sysctl.Fact{overlay, s.factIdmapped(idmapped, overlay.Level), s.factShift(idmapped), s.probeSpace()}
 }
 
 func probeOverlay() sysctl.Fact {
@@ -32,16 +35,64 @@ func probeOverlay() sysctl.Fact {
 	return failed(f, err, "modprobe overlay")
 }
 
-func (s *Store) probeIdmapped(ctx context.Context) sysctl.Fact {
+// factIdmapped is what a trial gave. Without it layers are copied, where there is overlay at all and the user has not forbidden it.
+func (s *Store) factIdmapped(err error, overlay sysctl.Level) sysctl.Fact {
 	f := sysctl.Fact{Name: "overlay on idmapped layers", Value: "works", Level: sysctl.OK}
-	st, err := s.Stage(ctx)
-	if err == nil {
-		err = errors.Join(tryIdmapped(st.Dir()), st.Abort())
-	}
 	if err == nil {
 		return f
 	}
-	return failed(f, err, sysctl.HintOf(err))
+	f = failed(f, err, sysctl.HintOf(err))
+	if f.Level != sysctl.Fatal || overlay != sysctl.OK || sysctl.KindOf(err) != sysctl.Unsupported {
+		return f
+	}
+	if s.shift == ShiftIDMap {
+		f.Repair = "take storage.shift out of " + filepath.Join(s.dir, "config.yaml")
+		return f
+	}
+	f.Level, f.Cost = sysctl.Warning, "layers are copied for each range of ids: see the next line"
+	return f
+}
+
+// factShift says how ids are shifted here, and what that costs.
+func (s *Store) factShift(idmapped error) sysctl.Fact {
+	f := sysctl.Fact{Name: "ids of layers", Value: "shifted by the kernel", Level: sysctl.OK}
+	copies := s.shift == ShiftCopy || s.shift != ShiftIDMap && sysctl.KindOf(idmapped) == sysctl.Unsupported
+	if s.shift != "" && s.shift != ShiftAuto {
+		f.Value += " (storage.shift: " + string(s.shift) + ")"
+	}
+	list, err := s.Copies()
+	if err != nil {
+		f.Level, f.Cost = sysctl.Warning, err.Error()
+		return f
+	}
+	var all copyMade
+	n := 0
+	for _, c := range list {
+		b, err := os.ReadFile(filepath.Join(s.shifted(), c.Dir, c.Layer, madeName))
+		var made copyMade
+		if err != nil || json.Unmarshal(b, &made) != nil {
+			continue // it is on its way out
+		}
+		n++
+		all.Took += made.Took
+		all.Bytes += made.Bytes
+	}
+	cost := fmt.Sprintf("%d copies have %.1f MiB of their own and took %.1f s each to make", n, float64(all.Bytes)/(1<<20), all.Took/float64(max(n, 1)))
+	switch {
+	case copies:
+		f.Value, f.Level = strings.Replace(f.Value, "shifted by the kernel", "in copies", 1), sysctl.Warning
+		f.Cost = "the first start with a range of ids copies the image's layers, snapshots and copies of a stopped instance change the owner of all that it wrote"
+		if n > 0 {
+			f.Cost += ": " + cost
+		}
+		f.Repair = "sysctl config set NAME security.idmap.isolated=false, to share copies"
+		if idmapped == nil {
+			f.Repair = "take storage.shift out of " + filepath.Join(s.dir, "config.yaml")
+		}
+	case n > 0:
+		f.Value += "; " + cost
+	}
+	return f
 }
 
 // failed returns f as a fact that keeps instances from running, or, for lack of rights, as not known.

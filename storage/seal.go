@@ -26,7 +26,11 @@ func (s *Store) PrepareUpper(ctx context.Context, inst int64, like string) error
 		return err
 	}
 	from := filepath.Join(s.instance(inst), "upper")
-	if like != "" {
+	if like == "" { // it is to be a layer
+		if err := s.setIDs(ctx, s.instance(inst), sysctl.IDMap{}, nil); err != nil {
+			return sysctl.Wrap(err, "make the next upper of instance %d", inst)
+		}
+	} else {
 		if err := checkLayerID(like); err != nil {
 			return err
 		}
@@ -51,7 +55,7 @@ func (s *Store) prepareUpper(ctx context.Context, dir, from string) error {
 	if err := makeUpper(next); err != nil {
 		return err
 	}
-	if err := copyRoot(from, filepath.Join(next, "upper")); err != nil {
+	if err := copyRoot(from, filepath.Join(next, "upper"), asIs); err != nil {
 		return err
 	}
 	return syncDir(dir)
@@ -74,6 +78,9 @@ func (s *Store) seal(ctx context.Context, dir, layer string) error {
 	if there, err := exists(layer); err != nil {
 		return err
 	} else if !there {
+		if shifted, err := exists(filepath.Join(dir, idsName)); shifted || err != nil {
+			return errors.Join(err, sysctl.E(sysctl.Internal, "it was not prepared: its ids are not the guest's"))
+		}
 		seal := filepath.Join(dir, "seal")
 		if moved, err := exists(filepath.Join(seal, "fs")); err != nil {
 			return err
@@ -115,7 +122,7 @@ func (s *Store) renew(ctx context.Context, dir string) error {
 		return err
 	}
 	if waits {
-		for _, old := range []string{"patched.json", "upper"} {
+		for _, old := range []string{"patched.json", idsName, "upper"} {
 			if err := s.discard(ctx, filepath.Join(dir, old)); err != nil {
 				return err
 			}
@@ -178,10 +185,15 @@ func (s *Store) copyUpper(ctx context.Context, inst int64, st *Staging, p sysctl
 	if err != nil {
 		return err
 	}
-	st.size, err = copyTree(ctx, filepath.Join(s.instance(inst), "upper"), st.own(), p)
+	have, err := readIDs(s.instance(inst))
 	if err != nil {
 		return err
 	}
+	c, err := copyTree(ctx, filepath.Join(s.instance(inst), "upper"), st.own(), toGuest(have.Map), "copy what it wrote", p)
+	if err != nil {
+		return err
+	}
+	st.size = c.bytes
 	root, err := unix.Open(st.own(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -25,30 +25,64 @@ const maxOption = 255
 // the file or until move_mount(2) attaches it. The caller holds the instance's lock.
 //
 // Kinds: NotFound, a layer or the upper is missing; Busy, the upper is mounted already; Conflict, a layer was
-// changed after the instance wrote its first file; Unsupported, this kernel or filesystem cannot do it.
-func (s *Store) OpenRoot(ctx context.Context, inst int64, layers []string, m sysctl.IDMap) (*os.File, error) {
-	f, err := s.openStack(ctx, inst, layers, m)
+// changed after the instance wrote its first file; Unsupported, this kernel or filesystem cannot do it. Where ids are shifted
+// by copying (Shifting), what is missing of the copies is made, and the upper gets the ids of m.
+func (s *Store) OpenRoot(ctx context.Context, inst int64, layers []string, m sysctl.IDMap, p sysctl.Progress) (*os.File, error) {
+	err := checkStack(ctx, layers)
+	var f *os.File
+	switch dir := s.instance(inst); {
+	case err != nil:
+	case m.Size > 0:
+		f, err = s.openShifted(ctx, dir, layers, m, p)
+	default:
+		if err = s.setIDs(ctx, dir, m, p); err == nil {
+			f, err = whenFree(ctx, func() (*os.File, error) { return s.stack(dir, layers, m) })
+		}
+	}
 	return f, sysctl.Wrap(err, "mount root of instance %d", inst)
 }
 
-// OpenTree opens a stopped instance's tree for work from the host: the stack of OpenRoot with ids as on disk,
+// OpenTree opens a stopped instance's tree for work from the host: the stack of OpenRoot with ids as its upper has them on disk,
 // never attached anywhere. Close unmounts it. Kinds as OpenRoot; Busy also while the instance runs.
 func (s *Store) OpenTree(ctx context.Context, inst int64, layers []string) (*Tree, error) {
-	f, err := s.openStack(ctx, inst, layers, sysctl.IDMap{})
+	err := checkStack(ctx, layers)
+	var t *Tree
+	if err == nil {
+		t, err = s.openTree(ctx, s.instance(inst), layers)
+	}
+	return t, sysctl.Wrap(err, "open tree of instance %d", inst)
+}
+
+func (s *Store) openTree(ctx context.Context, dir string, layers []string) (*Tree, error) {
+	have, err := readIDs(dir)
 	if err != nil {
-		return nil, sysctl.Wrap(err, "open tree of instance %d", inst)
+		return nil, err
+	}
+	if m := have.Map; have.is(m) && m.Raw == "" {
+		f, err := s.openCopied(ctx, dir, layers, m, nil)
+		if err != nil {
+			return nil, err
+		}
+		return NewTree(f).WithOwner(int(m.Base), int(m.Base)), nil
+	}
+	if err := s.setIDs(ctx, dir, sysctl.IDMap{}, nil); err != nil {
+		return nil, err
+	}
+	f, err := whenFree(ctx, func() (*os.File, error) { return s.stack(dir, layers, sysctl.IDMap{}) })
+	if err != nil {
+		return nil, err
 	}
 	return NewTree(f), nil
 }
 
-func (s *Store) openStack(ctx context.Context, inst int64, layers []string, m sysctl.IDMap) (*os.File, error) {
+func checkStack(ctx context.Context, layers []string) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if len(layers) == 0 || len(layers) > maxLayers {
-		return nil, sysctl.E(sysctl.Invalid, "%d layers: 1 to %d can be stacked", len(layers), maxLayers)
+		return sysctl.E(sysctl.Invalid, "%d layers: 1 to %d can be stacked", len(layers), maxLayers)
 	}
-	return whenFree(ctx, func() (*os.File, error) { return s.stack(s.instance(inst), layers, m) })
+	return nil
 }
 
 // unmounting is how long the mount of a run that has ended may take to go: what it had not written yet goes to disk first.

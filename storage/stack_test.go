@@ -68,7 +68,7 @@ func TestOpenRootShifted(t *testing.T) {
 	id := imageLayer(t, s)
 	before := digestOf(t, s.LayerPath(id))
 	must(t, s.CreateUpper(ctx, 5))
-	root, err := s.OpenRoot(ctx, 5, []string{id}, shifted)
+	root, err := s.OpenRoot(ctx, 5, []string{id}, shifted, nil)
 	skipUnsupported(t, err)
 
 	guest := helper("guest")
@@ -111,11 +111,11 @@ func TestOpenRootShifted(t *testing.T) {
 	wantKind(t, err, sysctl.Busy)
 	interrupted, interrupt := context.WithCancel(ctx)
 	time.AfterFunc(5*time.Millisecond, interrupt)
-	if _, err = s.OpenRoot(interrupted, 5, []string{id}, shifted); !errors.Is(err, context.Canceled) {
+	if _, err = s.OpenRoot(interrupted, 5, []string{id}, shifted, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted while the upper is mounted: %v", err)
 	}
 	time.AfterFunc(5*time.Millisecond, func() { onHost.Close() }) // who wants the upper waits for it
-	again, err := s.OpenRoot(ctx, 5, []string{id}, sysctl.IDMap{Base: 3_000_000, Size: 65536})
+	again, err := s.OpenRoot(ctx, 5, []string{id}, sysctl.IDMap{Base: 3_000_000, Size: 65536}, nil)
 	must(t, err)
 	var st unix.Stat_t
 	must(t, unix.Fstatat(int(again.Fd()), "var/mail", &st, 0))
@@ -148,7 +148,7 @@ func TestOpenRootPlain(t *testing.T) {
 	low := imageLayer(t, s)
 	high := testLayer(t, s, func(dir string) { write(t, filepath.Join(dir, "etc/passwd"), "high") })
 	must(t, s.CreateUpper(ctx, 1))
-	root, err := s.OpenRoot(ctx, 1, []string{low, high}, sysctl.IDMap{})
+	root, err := s.OpenRoot(ctx, 1, []string{low, high}, sysctl.IDMap{}, nil)
 	skipUnsupported(t, err)
 	tree := NewTree(root)
 	confined(t, tree)
@@ -164,7 +164,7 @@ func TestOpenRootErrors(t *testing.T) {
 	ctx := context.Background()
 	s := rootStore(t)
 	id, other := imageLayer(t, s), testLayer(t, s, func(dir string) { write(t, filepath.Join(dir, "x"), "y") })
-	_, err := s.OpenRoot(ctx, 1, []string{id}, sysctl.IDMap{})
+	_, err := s.OpenRoot(ctx, 1, []string{id}, sysctl.IDMap{}, nil)
 	wantKind(t, err, sysctl.NotFound)
 	must(t, s.CreateUpper(ctx, 1))
 	for _, c := range []struct {
@@ -202,7 +202,7 @@ func TestManyLayers(t *testing.T) {
 				layers = append(layers, fmt.Sprintf("%064x", i))
 			}
 			must(t, s.CreateUpper(ctx, 1))
-			root, err := s.OpenRoot(ctx, 1, layers, shifted)
+			root, err := s.OpenRoot(ctx, 1, layers, shifted, nil)
 			skipUnsupported(t, err)
 			tree := NewTree(root)
 			defer tree.Close()
@@ -219,7 +219,7 @@ func TestMountedInAnotherNamespace(t *testing.T) {
 	s := rootStore(t)
 	id := imageLayer(t, s)
 	must(t, s.CreateUpper(ctx, 1))
-	root, err := s.OpenRoot(ctx, 1, []string{id}, shifted)
+	root, err := s.OpenRoot(ctx, 1, []string{id}, shifted, nil)
 	skipUnsupported(t, err)
 	defer root.Close()
 	at := t.TempDir()
@@ -273,7 +273,7 @@ func TestProbe(t *testing.T) {
 	s := rootStore(t)
 	skipUnsupported(t, tryIdmapped(t.TempDir()))
 	facts := s.Probe(context.Background())
-	if len(facts) != 3 {
+	if len(facts) != 4 {
 		t.Fatalf("facts: %+v", facts)
 	}
 	for _, f := range facts {
@@ -301,7 +301,7 @@ func BenchmarkOpenRoot(b *testing.B) {
 				b.StopTimer()
 				must(b, s.CreateUpper(ctx, i))
 				b.StartTimer()
-				root, err := s.OpenRoot(ctx, i, layers, c.m)
+				root, err := s.OpenRoot(ctx, i, layers, c.m, nil)
 				must(b, err)
 				b.StopTimer()
 				root.Close()

@@ -19,9 +19,10 @@ type Staging struct {
 	dir   string // staging/RANDOM
 	lock  *os.File
 	tree  *Tree
-	below []string // layers, lowest first; none: the tree is a plain directory
-	size  int64    // bytes of the files, where CopyUpper has filled it
-	want  string   // the digest that it must have; "": whatever it has
+	below []string      // layers, lowest first; none: the tree is a plain directory
+	size  int64         // bytes of the files, where CopyUpper has filled it
+	want  string        // the digest that it must have; "": whatever it has
+	host  *sysctl.IDMap // whose ids the tree has instead of the guest's; nil: it has those
 }
 
 // Stage begins a layer. Where none are below, it is an empty tree owned by root, 0755. Else it is what is written over

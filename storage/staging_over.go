@@ -33,23 +33,76 @@ func (st *Staging) Own() (string, error) {
 // Tree are of no use from then on until Reopen: two mounts must not write to one upper. Kinds as Store.OpenRoot.
 func (st *Staging) OpenRoot(ctx context.Context, m sysctl.IDMap) (*os.File, error) {
 	if len(st.below) == 0 {
-		return st.store.OpenDisk(ctx, sysctl.Disk{Device: "root", Source: st.own()}, m)
+		return st.openPlain(ctx, m)
 	}
 	if err := st.leave(); err != nil {
 		return nil, sysctl.Wrap(err, "stage layer")
 	}
-	f, err := whenFree(ctx, func() (*os.File, error) { return st.store.stack(st.dir, st.below, m) })
+	f, err := st.store.openShifted(ctx, st.dir, st.below, m, nil)
 	return f, sysctl.Wrap(err, "mount the layer's tree")
+}
+
+// openPlain opens a plain tree with ids shifted into m: by the kernel where it can, else they are so on disk until Reopen.
+func (st *Staging) openPlain(ctx context.Context, m sysctl.IDMap) (*os.File, error) {
+	disk := sysctl.Disk{Device: "root", Source: st.own()}
+	if st.store.shift != ShiftCopy {
+		f, err := st.store.OpenDisk(ctx, disk, m)
+		if st.store.shift == ShiftIDMap || sysctl.KindOf(err) != sysctl.Unsupported {
+			return f, err
+		}
+	}
+	if err := checkShifted(m); err != nil {
+		return nil, err
+	}
+	if st.host == nil {
+		all, err := findSpecial(ctx, st.own(), asIs, toHost(m))
+		if err != nil {
+			return nil, sysctl.Wrap(err, "give the layer's files their ids")
+		}
+		st.host = &m
+		for i, p := range passes(m) {
+			if err := shiftTree(ctx, st.own(), p.forth, all, atLevel(passes(m), i+1)); err != nil {
+				return nil, sysctl.Wrap(err, "give the layer's files their ids")
+			}
+		}
+	}
+	return st.store.OpenDisk(ctx, disk, sysctl.IDMap{})
+}
+
+// shiftBack gives a tree that was opened as an instance's root the guest's ids back. Nobody has it open any more.
+func (st *Staging) shiftBack(ctx context.Context) error {
+	if len(st.below) > 0 {
+		return st.store.setIDs(ctx, st.dir, sysctl.IDMap{}, nil)
+	}
+	if st.host == nil {
+		return nil
+	}
+	// The instance may have made other set-id files than there were.
+	all, err := findSpecial(ctx, st.own(), toGuest(*st.host), asIs)
+	if err != nil {
+		return err
+	}
+	steps := passes(*st.host)
+	for i := len(steps) - 1; i >= 0; i-- {
+		if err := shiftTree(ctx, st.own(), steps[i].back, all, atLevel(steps, i)); err != nil {
+			return err
+		}
+	}
+	st.host = nil
+	return nil
 }
 
 // Reopen makes Dir and Tree what they were before Own or OpenRoot, as soon as nobody has what OpenRoot has
 // opened. It is idempotent.
 func (st *Staging) Reopen(ctx context.Context) error {
-	if len(st.below) == 0 {
-		return nil
-	}
 	if err := st.leave(); err != nil {
 		return sysctl.Wrap(err, "stage layer")
+	}
+	if err := st.shiftBack(ctx); err != nil {
+		return sysctl.Wrap(err, "give the layer's files their ids back")
+	}
+	if len(st.below) == 0 {
+		return nil
 	}
 	f, err := whenFree(ctx, func() (*os.File, error) { return st.store.stack(st.dir, st.below, sysctl.IDMap{}) })
 	if err != nil {
@@ -75,13 +128,18 @@ func (st *Staging) stand(fd int) error {
 
 // settle makes of a tree over others a directory of what it has itself, fs.
 func (st *Staging) settle(ctx context.Context) error {
+	if len(st.below) > 0 {
+		if err := st.tree.Close(); err != nil { // unmounts
+			return err
+		}
+		st.tree = nil
+	}
+	if err := st.shiftBack(ctx); err != nil { // where it was an instance's root and not opened again
+		return err
+	}
 	if len(st.below) == 0 {
 		return nil
 	}
-	if err := st.tree.Close(); err != nil { // unmounts
-		return err
-	}
-	st.tree = nil
 	if err := removeTree(ctx, st.work()); err != nil {
 		return err
 	}

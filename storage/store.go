@@ -6,9 +6,12 @@
 //	staging/RANDOM/{lock,fs}  a layer under construction; its maker holds flock(LOCK_EX) on lock
 //	instances/ID/{next,seal}  on the way from one upper to the next (seal.go)
 //	instances/ID/{upper,work} what an instance wrote, and overlay's work directory
+//	instances/ID/ids.json     whose ids the upper has, where they are not the guest's (shift.go)
+//	shifted/RANGE/ID/fs/      a layer's copy that has those ids of the host
 //	trash/…                   renamed here to be removed; nobody reads it
 //
-// Ids are never shifted on disk: uid 0 in a tree is the guest's root. Who may call what at the same
+// Ids are the guest's on disk: uid 0 in a tree is the guest's root. Only where the kernel cannot shift them for a mount,
+// copies of layers and uppers have those of the host. Who may call what at the same
 // time as whom is the caller's to arrange (doc/locking.md); Stage, Commit and SweepStaging alone
 // are safe against each other in any number of processes.
 package storage
@@ -21,7 +24,10 @@ import (
 )
 
 // Store is the storage under one directory. It has no state and is safe for concurrent use.
-type Store struct{ dir string }
+type Store struct {
+	dir   string
+	shift Shift // "": auto
+}
 
 // New returns the store under dir (SYSCTL_DIR). It touches nothing: directories are made when needed.
 func New(dir string) *Store {
@@ -34,6 +40,7 @@ func New(dir string) *Store {
 func (s *Store) layers() string    { return filepath.Join(s.dir, "layers") }
 func (s *Store) staging() string   { return filepath.Join(s.dir, "staging") }
 func (s *Store) instances() string { return filepath.Join(s.dir, "instances") }
+func (s *Store) shifted() string   { return filepath.Join(s.dir, "shifted") }
 func (s *Store) trash() string     { return filepath.Join(s.dir, "trash") }
 
 // instance returns the directory that holds an instance's upper and work.

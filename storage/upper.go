@@ -71,12 +71,17 @@ func (s *Store) UpperClean(ctx context.Context, inst int64, top string) (bool, e
 	if err != nil || len(names) > 0 {
 		return false, sysctl.Wrap(err, "upper of instance %d", inst)
 	}
-	same, err := sameRoot(upper, s.LayerPath(top))
+	have, err := readIDs(s.instance(inst))
+	if err != nil {
+		return false, err
+	}
+	same, err := sameRoot(upper, s.LayerPath(top), toGuest(have.Map))
 	return same, sysctl.Wrap(err, "upper of instance %d", inst)
 }
 
-// sameRoot reports whether two trees' roots have the same owner, mode and extended attributes that count.
-func sameRoot(a, b string) (bool, error) {
+// sameRoot reports whether two trees' roots have the same owner, mode and extended attributes that count. Of the first one the
+// ids are translated.
+func sameRoot(a, b string, ids translate) (bool, error) {
 	var st [2]unix.Stat_t
 	var attributes [2][]string
 	for i, dir := range []string{a, b} {
@@ -87,6 +92,12 @@ func sameRoot(a, b string) (bool, error) {
 		if attributes[i], err = xattrs(dir); err != nil {
 			return false, err
 		}
+	}
+	if err := translateStat(&st[0], ids); err != nil {
+		return false, err
+	}
+	if err := translateXattrs(attributes[0], ids); err != nil {
+		return false, err
 	}
 	return st[0].Mode == st[1].Mode && st[0].Uid == st[1].Uid && st[0].Gid == st[1].Gid && slices.Equal(attributes[0], attributes[1]), nil
 }

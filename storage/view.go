@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -28,6 +29,9 @@ func (s *Store) Mount(ctx context.Context, inst int64, side sysctl.Side, dir str
 	}
 	dir, err := s.mountPoint(dir)
 	if err != nil {
+		return err
+	}
+	if err := s.viewable(ctx, side); err != nil {
 		return err
 	}
 	dirs, err := s.paths(side)
@@ -51,6 +55,27 @@ func (s *Store) Mount(ctx context.Context, inst int64, side sysctl.Side, dir str
 		return sysctl.Wrap(err, "make it read-only")
 	}
 	return sysctl.Wrap(unix.MoveMount(int(f.Fd()), "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH), "mount on %s", dir)
+}
+
+// viewable gives an upper that is to be shown the guest's ids, where it has the host's: from then on until the instance is
+// started. The kind is Unsupported where it runs.
+func (s *Store) viewable(ctx context.Context, side sysctl.Side) error {
+	if side.Instance == 0 {
+		return nil
+	}
+	dir := s.instance(side.Instance)
+	have, err := readIDs(dir)
+	if err != nil || !have.there() {
+		return err
+	}
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err = s.setIDs(soon, dir, sysctl.IDMap{}, nil)
+	if err != nil && soon.Err() != nil && ctx.Err() == nil {
+		return sysctl.E(sysctl.Unsupported, "while it runs its files have other ids than in the guest, as this host cannot shift those of layers: stop it, or mount a snapshot").
+			WithHint("sysctl check")
+	}
+	return err
 }
 
 // mountPoint checks a directory to mount on, and returns its path without links.

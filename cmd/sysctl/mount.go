@@ -20,7 +20,10 @@ writes), and devices and programs in it have no effect on the host.
 The instance may run, and be started and stopped meanwhile. Of a guest that runs, what it changes where somebody has
 looked already may not be seen: mount it anew for each backup, or mount a snapshot, which is one moment of all files.
 "sysctl umount" or umount(8) takes it away, and so does a restore of the instance, or what deletes the instance or the
-snapshot. Without arguments, lists what is mounted.`,
+snapshot. Without arguments, lists what is mounted.
+
+Where this host copies layers for ids ("sysctl check"), an instance that runs cannot be mounted, though a snapshot of
+it can, and its start takes away what was mounted before.`,
 		Example: `  sysctl mount web1 /mnt
   sysctl mount web1 /mnt snap0
   sysctl mount`,

@@ -131,7 +131,7 @@ func (e Environment) Remove() error {
 		number, err = strconv.Atoi(strings.TrimSpace(string(b)))
 		numbered = err == nil
 	}
-	for _, name := range []string{"sysctl.db", "sysctl.db-wal", "sysctl.db-shm", "layers", "instances", "staging", "trash", "cache", "built", "environment"} {
+	for _, name := range []string{"sysctl.db", "sysctl.db-wal", "sysctl.db-shm", "layers", "instances", "shifted", "staging", "trash", "cache", "built", "environment"} {
 		if err := os.RemoveAll(filepath.Join(e.Dir, name)); err != nil {
 			return err
 		}

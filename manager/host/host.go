@@ -61,7 +61,7 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 		return nil, nil, err
 	}
 	m = manager.New(manager.Config{
-		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir)}, Net: netOf{env: strconv.Itoa(number), table: network.Table},
+		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir).Shifting(storage.Shift(settings.Storage.Shift))}, Net: netOf{env: strconv.Itoa(number), table: network.Table},
 		Guests: guests{}, Catalogue: settings.catalogue(e.Dir),
 		BuiltDir: filepath.Join(e.Dir, "built"), LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, Bridge: bridgeName(number), IDs: ids,
 		Hook: hook(self, e, "settle"), WireHook: hook(self, e, "wire"), Link: linkName(number),

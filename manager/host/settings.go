@@ -15,6 +15,7 @@ import (
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
+	"github.com/sysctl-os/sysctl/storage"
 	"github.com/sysctl-os/sysctl/templates"
 	"go.yaml.in/yaml/v3"
 )
@@ -36,6 +37,9 @@ type Settings struct {
 	} `yaml:"idmap"`
 	// BootLimit is how long a guest's init may take to begin, such as 5m; 0 is the default (lxc.DefaultBootLimit).
 	BootLimit time.Duration `yaml:"boot_limit"`
+	Storage   struct {
+		Shift string `yaml:"shift"` // how ids are shifted: auto, idmap or copy
+	} `yaml:"storage"`
 }
 
 // Sources is /etc/sysctl/config.yaml, where things come from on this machine, and a part of each environment's
@@ -140,6 +144,9 @@ func (s Settings) apply(n names) (sysctl.Network, db.IDBlock, error) {
 	}
 	if s.BootLimit < 0 {
 		bad.Add("boot_limit", "%s is not a time to wait: write one such as 5m", s.BootLimit)
+	}
+	if _, err := storage.ParseShift(s.Storage.Shift); err != nil {
+		bad.Add("storage.shift", "%v", err)
 	}
 	var sources sysctl.FieldErrors
 	if errors.As(s.check(), &sources) {

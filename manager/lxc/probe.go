@@ -19,8 +19,9 @@ func (rt *Runtime) Probe(ctx context.Context) []sysctl.Fact {
 	return append(facts, rt.guestFacts(ctx)...)
 }
 
-// oldestKernel is where overlay layers can be idmapped (commit bc70682a497c).
-const oldestMajor, oldestMinor = 5, 19
+// The oldest kernel is where mount_setattr(2) came (commit 2a1867219c7b). Layers of overlays can be idmapped from 5.19 on (commit bc70682a497c):
+// storage finds that out by trying, and copies them where they cannot.
+const oldestMajor, oldestMinor = 5, 12
 
 func kernel() sysctl.Fact {
 	f := sysctl.Fact{Name: "kernel", Level: sysctl.OK}
@@ -35,7 +36,7 @@ func kernel() sysctl.Fact {
 	a, err1 := strconv.Atoi(major)
 	b, err2 := strconv.Atoi(strings.SplitN(minor, "-", 2)[0])
 	if err1 == nil && err2 == nil && (a < oldestMajor || a == oldestMajor && b < oldestMinor) {
-		f.Level, f.Cost = sysctl.Fatal, "overlay layers cannot be idmapped before kernel 5.19: unprivileged instances do not start"
+		f.Level, f.Cost = sysctl.Fatal, "mounts cannot be changed before kernel 5.12 (mount_setattr): instances do not start"
 		f.Repair = "apt-get install linux-image-amd64 && reboot"
 	}
 	return f
