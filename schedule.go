@@ -9,8 +9,9 @@ import (
 
 // Schedule is when something is to be done again and again: cron expressions. The zero value is never.
 type Schedule struct {
-	Text  string
-	times []cronTimes
+	Text    string
+	AtStart bool // at each start of the instance, besides its times
+	times   []cronTimes
 }
 
 // cronTimes is one expression: for each field the values that are right.
@@ -41,7 +42,7 @@ func ScheduleAliases() map[string]string {
 }
 
 // ParseSchedule reads a cron expression of five fields (minute, hour, day of the month, month, day of the week) with lists,
-// ranges, steps and English names, or aliases separated by commas (@hourly, @daily, …). "" and @never are never. The
+// ranges, steps and English names, or aliases separated by commas (@hourly, @daily, …, @startup). "" and @never are never. The
 // error is of kind Invalid.
 func ParseSchedule(text string) (Schedule, error) {
 	s := Schedule{Text: text}
@@ -53,9 +54,14 @@ func ParseSchedule(text string) (Schedule, error) {
 	if strings.HasPrefix(trimmed, "@") {
 		expressions = nil
 		for alias := range strings.SplitSeq(trimmed, ",") {
-			expression, ok := ScheduleAliases()[strings.TrimSpace(alias)]
+			alias = strings.TrimSpace(alias)
+			if alias == "@startup" {
+				s.AtStart = true
+				continue
+			}
+			expression, ok := ScheduleAliases()[alias]
 			if !ok {
-				return s, E(Invalid, "%q is no name of a schedule: write @hourly, @daily, @weekly, @monthly, @yearly or @never", strings.TrimSpace(alias))
+				return s, E(Invalid, "%q is no name of a schedule: write @hourly, @daily, @weekly, @monthly, @yearly, @startup or @never", alias)
 			}
 			expressions = append(expressions, expression)
 		}
@@ -67,7 +73,7 @@ func ParseSchedule(text string) (Schedule, error) {
 		}
 		s.times = append(s.times, c)
 	}
-	if s.Next(time.Unix(0, 0)).IsZero() {
+	if len(expressions) > 0 && s.Next(time.Unix(0, 0)).IsZero() {
 		return s, E(Invalid, "%q is never: no such day comes", text)
 	}
 	return s, nil

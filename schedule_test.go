@@ -131,3 +131,17 @@ func TestSnapshotName(t *testing.T) {
 		}
 	}
 }
+
+func TestScheduleAtStart(t *testing.T) {
+	s, err := sysctl.ParseSchedule("@startup")
+	if err != nil || !s.AtStart || !s.Never() {
+		t.Errorf("%+v, %v", s, err)
+	}
+	s, err = sysctl.ParseSchedule("@daily, @startup")
+	if err != nil || !s.AtStart || s.Never() {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s, _ := sysctl.ParseSchedule("@daily"); s.AtStart {
+		t.Errorf("%+v", s)
+	}
+}

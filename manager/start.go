@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // Start boots a stopped instance and returns once its init runs. Starting a running instance is a
 // Conflict; Unsupported is a guest that cannot boot on this host. On failure nothing of the attempt is left.
 func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error {
-	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
+	inst, unlock, err := m.lockToStart(ctx, name, o.Progress)
 	defer unlock()
 	if err == nil {
 		err = m.startAnew(ctx, inst, o)
@@ -21,10 +22,14 @@ func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error 
 	return sysctl.Wrap(err, "start %s", name)
 }
 
-// startAnew starts an instance for the user: its crashes before that are forgotten.
+// startAnew starts an instance for the user, locked by lockToStart: its crashes before that are forgotten.
 func (m *Manager) startAnew(ctx context.Context, inst sysctl.Instance, o StartOptions) error {
-	if err := m.start(ctx, inst, o); err != nil {
+	inst, undo, err := m.snapshotAtStart(ctx, inst, o)
+	if err != nil {
 		return err
+	}
+	if err := m.start(ctx, inst, o); err != nil {
+		return errors.Join(err, undo())
 	}
 	return m.DB.ForgetCrashes(ctx, inst.ID)
 }

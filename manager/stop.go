@@ -66,7 +66,7 @@ func (m *Manager) end(ctx context.Context, inst sysctl.Instance, o StopOptions, 
 // Restart stops an instance where it runs, and starts it again, all under one lock. One that would not boot again is not
 // stopped: Unsupported.
 func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error {
-	inst, unlock, err := m.lockInstance(ctx, name, o.Progress)
+	inst, unlock, err := m.lockToStart(ctx, name, o.Progress)
 	defer unlock()
 	if err == nil {
 		if s := m.Runtime.State(inst.ID).Status; s != sysctl.Stopped {

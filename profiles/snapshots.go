@@ -6,8 +6,8 @@ import "github.com/sysctl-os/sysctl"
 func snapshotFields() []field[sysctl.Spec] {
 	return []field[sysctl.Spec]{{
 		Key: Key{Name: "snapshots.schedule", Type: "cron expression", Default: "none", Example: "30 2 * * *", Live: true,
-			Values: []string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@annually", "@yearly", "@never"},
-			Doc:    "When snapshots are made by themselves: minute, hour, day, month and day of the week in the host's time, or names separated by commas (`@daily, @monthly`). The timer `sysctl-snapshots.timer`, or cron, must call `sysctl snapshot due`."},
+			Values: []string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@annually", "@yearly", "@startup", "@never"},
+			Doc:    "When snapshots are made by themselves: minute, hour, day, month and day of the week in the host's time, or names separated by commas (`@daily, @monthly`). `@startup` is at each start by a verb or with the host, before the guest runs; for the others the timer `sysctl-snapshots.timer`, or cron, must call `sysctl snapshot due`."},
 		set: func(s *sysctl.Spec, _, v string) (err error) {
 			s.Snapshots.Schedule, err = sysctl.ParseSchedule(v)
 			return err
