@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,6 +206,38 @@ func TestCopyOfALayer(t *testing.T) {
 		must(t, s.DeleteCopy(t.Context(), c))
 	}
 	empty(t, s.shifted())
+}
+
+// Of several who want a copy at once one makes it, and what a killed maker has left is swept before.
+func TestCopyOfALayerIsMadeOnce(t *testing.T) {
+	s := rootStore(t)
+	id := hostileLayer(t, s)
+	cmd := helper("stage", s.dir)
+	start(t, cmd)
+	must(t, cmd.Process.Kill())
+	cmd.Wait()
+	if left, _ := os.ReadDir(s.staging()); len(left) == 0 {
+		t.Error("the killed maker has left nothing")
+	}
+	var made atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			fresh, err := s.copyLayer(t.Context(), id, shifted, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			if fresh {
+				made.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != 1 {
+		t.Errorf("%d have made it", made.Load())
+	}
+	empty(t, s.staging())
+	empty(t, s.trash())
 }
 
 // helpWrite does in a guest's tree what its own programs do: descriptor 3 is the mounted root.
