@@ -17,7 +17,7 @@ type Boot struct {
 	Environment map[string]string
 	Limits
 	Kernel   Kernel
-	Disks    []string // where in the guest the disks go that are handed over with the boot
+	Disks    []BootDisk // that are handed over with the boot
 	NICs     []BootNIC
 	Compat   Compat
 	Measures []Measure // what Compat is the sum of, for people
@@ -25,6 +25,13 @@ type Boot struct {
 	Wiring   Wiring
 	Wire     []string // command that makes it, before each start of the guest's init
 	Devices  RunDevices
+}
+
+// BootDisk is where in the guest a disk goes.
+type BootDisk struct {
+	Path  string // absolute and clean
+	InDev bool   // below /dev
+	File  bool   // it is a file and no directory
 }
 
 // BootNIC is an interface as the host side makes it. Addresses are set by the runtime only where the

@@ -50,6 +50,7 @@ type Compat struct {
 	Cmdline        bool   // /proc/cmdline is not the host's
 	Filesystems    bool   // /proc/filesystems is the host's without selinuxfs
 	SharedMemory   bool   // a tmpfs is on /dev/shm before init runs
+	Tmpfs          bool   // those on /run and /dev/shm are there before init runs, of sizes that are the instance's
 	Files          uint64 // how many files a process may open at most (RLIMIT_NOFILE, hard); 0: as the host's
 	LoginUID       bool   // the audit login id is taken away, so that the guest can set its own
 	Lxcfs          bool   // files of lxcfs are mounted over those of /proc
@@ -108,6 +109,6 @@ type Remark struct {
 func Measures() []string {
 	return []string{
 		"cgroup-named", "cgroup2", "vsyscall", "uname26",
-		"cmdline", "filesystems", "dev-shm", "nofile", "loginuid", "lxcfs", "iptables", "rpmdb", "private-devices", "modules",
+		"cmdline", "filesystems", "dev-shm", "tmpfs", "nofile", "loginuid", "lxcfs", "iptables", "rpmdb", "private-devices", "modules",
 	}
 }

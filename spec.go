@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -105,12 +106,15 @@ type Disk struct {
 	Device    string
 	Source    string // absolute host path; "": in memory
 	Path      string // absolute path in the guest
-	Size      int64  // bytes in memory; 0: the kernel's own limit
+	Size      int64  // bytes in memory; 0: half of limits.memory, or of the host's memory
 	ReadOnly  bool
 	Optional  bool // a missing source is not an error
 	Recursive bool // with what is mounted below the source
 	Follow    bool // what the host mounts below the source later is seen
 }
+
+// InDev reports whether it is seen below /dev, which the runtime makes anew for each run.
+func (d Disk) InDev() bool { return strings.HasPrefix(d.Path, "/dev/") }
 
 // NICSpec is a nic device, before addresses are claimed.
 type NICSpec struct {

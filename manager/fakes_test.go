@@ -199,9 +199,9 @@ func (f fakeRuntime) Start(ctx context.Context, b sysctl.Boot, root *os.File, di
 		if f.now != nil {
 			f.running[b.Instance].started = f.now()
 		}
-		for i, path := range b.Disks {
-			f.mounts[fmt.Sprint(b.Instance+2000, ":", path)] = disks[i].Name()
-			f.mounts[fmt.Sprint(b.Instance+1000, ":", path)] = disks[i].Name()
+		for i, d := range b.Disks {
+			f.mounts[fmt.Sprint(b.Instance+2000, ":", d.Path)] = disks[i].Name()
+			f.mounts[fmt.Sprint(b.Instance+1000, ":", d.Path)] = disks[i].Name()
 		}
 		for _, n := range b.NICs {
 			if n.HostName != "" {

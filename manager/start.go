@@ -219,7 +219,7 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 	var disks []*os.File
 	var without []string
 	for _, d := range spec.Disks {
-		f, err := m.Storage.OpenDisk(ctx, d, inst.IDMap)
+		f, err := m.Storage.OpenDisk(ctx, sized(d, b.Limits), inst.IDMap)
 		if d.Optional && sysctl.KindOf(err) == sysctl.NotFound {
 			without = append(without, d.Device)
 			continue
@@ -228,7 +228,11 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 			return "", err
 		}
 		defer f.Close()
-		disks, b.Disks = append(disks, f), append(b.Disks, d.Path)
+		info, err := f.Stat()
+		if err != nil {
+			return sysctl.Wrap(err, "disk %s", d.Device)
+		}
+		disks, b.Disks = append(disks, f), append(b.Disks, sysctl.BootDisk{Path: d.Path, InDev: d.InDev(), File: !info.IsDir()})
 	}
 	missing, err := m.findNodes(spec, &b.Wiring)
 	if err != nil {
@@ -244,8 +248,20 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 	return b.RunID, err
 }
 
-// mountPoint makes what a disk is mounted on: a directory, or a file for a file. What is there stays.
+// sized is a disk in memory with a size: one that nobody chose is half of what the instance may use.
+func sized(d sysctl.Disk, l sysctl.Limits) sysctl.Disk {
+	if d.Source == "" && d.Size == 0 {
+		d.Size = l.Memory / 2
+	}
+	return d
+}
+
+// mountPoint makes what a disk is mounted on: a directory, or a file for a file. What is there stays. Of what is below /dev the
+// runtime makes it, in its own.
 func mountPoint(t sysctl.Tree, d sysctl.Disk) error {
+	if d.InDev() {
+		return nil
+	}
 	dir := d.Source == "" // in memory
 	if !dir {
 		source, err := os.Stat(d.Source)

@@ -35,7 +35,7 @@ func diskFields() []field[disk] {
 			},
 		}, {
 			Key: Key{Name: "path", Type: "path", Example: "/mnt/data", Required: true, Live: true,
-				Doc: "Absolute path in the guest where it is seen. What is missing of it is made."},
+				Doc: "Absolute path in the guest where it is seen. What is missing of it is made. Below /dev it comes and goes with the next start."},
 			set: func(d *disk, _, v string) (err error) {
 				d.Path, err = parsePath(v)
 				return err
@@ -83,7 +83,7 @@ func diskFields() []field[disk] {
 			},
 		}, {
 			Key: Key{Name: "size", Type: "size", Example: "512MiB", Live: true,
-				Doc: "How much a filesystem in memory (`source=tmpfs:`) may hold; else half of the host's memory."},
+				Doc: "How much a filesystem in memory (`source=tmpfs:`) may hold; else half of `limits.memory`, or of the host's memory."},
 			set: func(d *disk, _, v string) (err error) {
 				if d.Size, err = ParseSize(v); err == nil && d.Size == 0 {
 					err = bad("%q is no room at all", v)
@@ -128,6 +128,9 @@ func addDisk(spec *sysctl.Spec, name string, dev sysctl.Device, errs *sysctl.Fie
 		if d.memory && dev[option] != "" {
 			errs.Add(prefix+option, "means nothing of a filesystem in memory: unset it")
 		}
+	}
+	if d.Path == "/dev" {
+		errs.Add(prefix+"path", "/dev is made anew for each run: name what is below it; how much it may hold is lxc.autodev.tmpfs.size of raw.lxc")
 	}
 	for _, top := range []string{"/proc", "/sys"} {
 		if d.Path == top || strings.HasPrefix(d.Path, top+"/") {

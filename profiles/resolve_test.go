@@ -143,6 +143,8 @@ func TestCheckDevices(t *testing.T) {
 		{"root disk with source", map[string]sysctl.Device{"root": {"type": "disk", "path": "//", "source": "/srv", "readonly": "true"}}, map[string]string{"devices.root.source": "root disk", "devices.root.readonly": "root disk"}},
 		{"bind with pool", map[string]sysctl.Device{"d": {"type": "disk", "path": "/x", "source": "/srv", "pool": "default"}}, map[string]string{"devices.d.pool": "root disk"}},
 		{"bind without anything", map[string]sysctl.Device{"d": {"type": "disk"}}, map[string]string{"devices.d.path": "missing", "devices.d.source": "missing"}},
+		{"disk on /dev", map[string]sysctl.Device{"d": {"type": "disk", "path": "/dev", "source": "tmpfs:"}}, map[string]string{"devices.d.path": "lxc.autodev.tmpfs.size"}},
+		{"disk below /dev", map[string]sysctl.Device{"d": {"type": "disk", "path": "/dev/shm", "source": "tmpfs:", "size": "1GiB"}}, nil},
 		{"two disks of a path", map[string]sysctl.Device{"a": {"type": "disk", "path": "/x", "source": "/1"}, "b": {"type": "disk", "path": "/x/", "source": "/2"}}, map[string]string{"devices.b.path": "device a already"}},
 		{"two bad paths are not the same path", map[string]sysctl.Device{"a": {"type": "disk", "path": "x", "source": "/1"}, "b": {"type": "disk", "path": "y", "source": "/2"}}, map[string]string{"devices.a.path": "absolute", "devices.b.path": "absolute"}},
 		{"two bad names are not the same name", map[string]sysctl.Device{"a": {"type": "nic", "network": "n", "name": "a b"}, "b": {"type": "nic", "network": "n", "name": "a b"}}, map[string]string{"devices.a.name": "contain", "devices.b.name": "contain"}},

@@ -167,6 +167,42 @@ static void attach(int mount, const char *root, const char *path) {
 	close(mount);
 }
 
+/* ours makes a directory a tmpfs in this mount namespace alone, at the first call: there is one. */
+static void ours(const char *dir) {
+	static int made;
+
+	if (made++)
+		return;
+	if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") < 0)
+		fail("files: mount %s: %s", dir, strerror(errno));
+}
+
+/* put_aside mounts a detached mount below a directory of ours, from where liblxc binds it to the guest's /dev. path is
+ * that directory's and what follows in the guest, from /dev on. */
+static void put_aside(int mount, char *path) {
+	char *below = strstr(path, "/dev/"), *last = strrchr(path, '/');
+	struct stat st;
+
+	*below = '\0';
+	ours(path);
+	*below = '/';
+	for (char *p = below + 1; p <= last; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			fail("disk: mkdir %s: %s", path, strerror(errno));
+		*p = '/';
+	}
+	if (fstat(mount, &st) < 0)
+		fail("disk: %s: %s", path, strerror(errno));
+	if (S_ISDIR(st.st_mode) ? mkdir(path, 0755) < 0 && errno != EEXIST : mknod(path, S_IFREG | 0644, 0) < 0)
+		fail("disk: make %s: %s", path, strerror(errno));
+	if (syscall(SYS_move_mount, mount, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		fail("disk: move_mount %s: %s", path, strerror(errno));
+	close(mount);
+}
+
 static void mounts(struct request *r, const char *root, int joins) {
 	/* What the host mounts and unmounts later reaches this namespace, so nothing of it is pinned; what is
 	 * attached here stays here. */
@@ -181,8 +217,13 @@ static void mounts(struct request *r, const char *root, int joins) {
 	 * there is no other way: in a user namespace it gets these mounts locked together. */
 	if (mount("", root, "", MS_SHARED, NULL) < 0)
 		fail("share root: %s", strerror(errno));
-	for (int i = 2 + joins; i < r->nfds; i++)
-		attach(r->fds[i], root, next(r));
+	for (int i = 2 + joins; i < r->nfds; i++) {
+		char *path = next(r);
+		if (*path == '=')
+			put_aside(r->fds[i], path + 1);
+		else
+			attach(r->fds[i], root, path);
+	}
 }
 
 /* What the monitor calls of this program lies beside the jump table that it needs anyway, and the words that this uses in the page of
@@ -247,16 +288,13 @@ NEAR pid_t waitpid(pid_t pid, int *status, int options) {
 	return got;
 }
 
-/* put makes a file of the guest's in a directory that is a tmpfs in this mount namespace alone. */
+/* put makes a file of the guest's in that directory of ours. */
 static void put(const char *path, const char *content) {
-	static char dir[256];
+	char dir[256];
 	size_t length = strlen(content);
 
-	if (!*dir) {
-		snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
-		if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") < 0)
-			fail("files: mount %s: %s", dir, strerror(errno));
-	}
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
+	ours(dir);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0 || fchmod(fd, 0644) < 0 || write(fd, content, length) != (ssize_t)length)
 		fail("files: write %s: %s", path, strerror(errno));

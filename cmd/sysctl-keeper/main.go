@@ -12,7 +12,8 @@
 // Its input is one packet on the socket that is file descriptor 3. The packet carries descriptors: of a file with the
 // request, of the detached mount that becomes the root, of each cgroup.procs to be entered besides, and of one detached
 // mount for each disk. The request is NUL-terminated strings: name, lxcpath, mount point, the cgroup.procs file to
-// join, how many are entered besides, where in the guest each disk goes, and then pairs of liblxc key and value; keys
+// join, how many are entered besides, where in the guest each disk goes ("=" and where it is put aside, of one below
+// /dev), and then pairs of liblxc key and value; keys
 // that begin with "keeper." are for the keeper itself. Its output is one packet: the init's pid, or "!" and why not. A
 // socket that is closed ends it.
 //

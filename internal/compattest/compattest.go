@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -74,7 +75,7 @@ func Examples(t testing.TB) []Example {
 	for _, choices := range allChoices() {
 		for _, h := range hosts() {
 			for _, g := range guests {
-				v := compat.Judge(h, g, sysctl.Spec{Compat: choices})
+				v := compat.Judge(h, g, spec(choices))
 				add := func(refusal bool, all []sysctl.Remark) {
 					for _, r := range all {
 						key := r.ID + numbers.ReplaceAllString(r.Why, "0")
@@ -94,6 +95,15 @@ func Examples(t testing.TB) []Example {
 	slices.SortStableFunc(out, func(a, b Example) int { return cmp.Compare(order(a.Remark.ID), order(b.Remark.ID)) })
 	complete(t, out)
 	return out
+}
+
+// spec is the configuration of an instance with choices: one about memory has a limit.
+func spec(choices map[string]sysctl.Choice) sysctl.Spec {
+	s := sysctl.Spec{Compat: choices}
+	if choices["tmpfs"] != "" {
+		s.Memory.Bytes = 512 << 20
+	}
+	return s
 }
 
 func complete(t testing.TB, all []Example) {
@@ -212,6 +222,9 @@ func (e Example) Words() string {
 	}
 	for _, id := range slices.Sorted(maps.Keys(e.Choices)) {
 		words = append(words, "compat."+id+"="+string(e.Choices[id]))
+	}
+	if limit := spec(e.Choices).Memory.Bytes; limit > 0 {
+		words = append(words, "limits.memory="+strconv.FormatInt(limit>>20, 10)+"MiB")
 	}
 	return strings.Join(words, "; ")
 }

@@ -1,6 +1,7 @@
 package roottest
 
 import (
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager"
 	"github.com/sysctl-os/sysctl/templates"
 )
@@ -17,7 +19,8 @@ import (
 // boots NAME [MAY-FAIL...] has the guest of the image NAME, or of the tarball $NAME where there is no such image, boot in an instance NAME, leaves it running, and checks each
 // time that it has come up: address, gateway, nameservers, name, nothing failed (but for lines of the console that
 // match one of the regular expressions MAY-FAIL, of which recipe:TEMPLATE stands for those of that recipe's own test). It is booted at first, by a reboot and after a power-off from inside, and by a
-// restart, in which its init must have halted by itself.
+// restart, in which its init must have halted by itself. What sysctl check says of the image beforehand must be what comes of
+// it, and, where there is a recipe for the same system, what it says of that.
 func boots(ts *testscript.TestScript, neg bool, args []string) {
 	name, mayFail := args[0], withRecipes(ts, args[1:])
 	if ts.Exec("sysctl", "image", "info", name) != nil {
@@ -28,8 +31,10 @@ func boots(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Check(ts.Exec("sysctl", "image", "import", "-q", tree, "--alias", name))
 	}
+	measures := foretold(ts, name)
 	ts.Check(ts.Exec("sysctl", "launch", "-q", name, name))
 	isUp(ts, name, mayFail)
+	taken(ts, name, measures)
 	ended(ts, false, fromInside(name, "reboot"))
 	entersOnly(ts, name)
 	isUp(ts, name, mayFail)
@@ -39,6 +44,48 @@ func boots(ts *testscript.TestScript, neg bool, args []string) {
 	until(ts, false, []string{"sh", "-c", "sysctl list --format csv | grep '^" + name + ",stopped'"})
 	ts.Check(ts.Exec("sysctl", "start", "-q", name))
 	isUp(ts, name, mayFail)
+}
+
+// verdict is what sysctl check and sysctl info say about measures.
+type verdict struct {
+	Name     string
+	Guest    sysctl.Guest
+	Boots    bool
+	Measures []struct{ ID string }
+}
+
+func (v verdict) ids() string {
+	var ids []string
+	for _, m := range v.Measures {
+		ids = append(ids, m.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+// foretold is with which measures an image boots, as sysctl check has it. A recipe for the same system must say the same.
+func foretold(ts *testscript.TestScript, name string) string {
+	ts.Check(ts.Exec("sysctl", "check", name, "--format", "json"))
+	var list, all []verdict
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	ts.Exec("sysctl", "check", "--all", "--format", "json") // fails where one of them cannot boot here
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &all))
+	for _, of := range all {
+		a, b := of.Guest, list[0].Guest
+		if a.ID == b.ID && a.Version == b.Version && a.Arch == b.Arch && a.Init == b.Init && (!of.Boots || of.ids() != list[0].ids()) {
+			ts.Fatalf("the recipe %s was to boot (%v) with %q, its tree %s with %q", of.Name, of.Boots, of.ids(), name, list[0].ids())
+		}
+	}
+	return list[0].ids()
+}
+
+// taken checks with which measures an instance was booted.
+func taken(ts *testscript.TestScript, name, measures string) {
+	ts.Check(ts.Exec("sysctl", "info", name, "--format", "json"))
+	var v verdict
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	if v.ids() != measures {
+		ts.Fatalf("%s was to boot with %q, and did with %q", name, measures, v.ids())
+	}
 }
 
 // entersOnly makes sure that the first command that can be run in a guest that reboots is run in the guest, and not where its

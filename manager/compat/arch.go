@@ -22,5 +22,6 @@ func foreign() remark {
 				"take an image for " + h.Arch + ", or have the host emulate " + g.Arch + ": apt-get install qemu-user-static"
 		},
 		evidence: "binfmt_misc, flag F (fs/binfmt_misc.c)",
+		test:     "manager/compat/arch_test.go TestForeign",
 	}
 }

@@ -38,6 +38,7 @@ func cgroupNamed() measure {
 		does:     "gives the guest a cgroup v1 hierarchy of its own, name=systemd, which has no controllers; limits stay those of cgroup v2",
 		without:  `its systemd ends with "Failed to mount cgroup at /sys/fs/cgroup/systemd: Operation not permitted"`,
 		evidence: "systemd 219 mount-setup.c; kernel/cgroup/cgroup-v1.c, cgroup1_root_to_use",
+		test:     "internal/roottest/testdata/named.txtar",
 		told:     true,
 	}
 }
@@ -60,6 +61,7 @@ func namedSeen() remark {
 			return "until the last such guest stops every process of the host has a line name=systemd in /proc/PID/cgroup, and liblxc, where users run it without root, makes no systemd scope for what they start", ""
 		},
 		evidence: "kernel/cgroup/cgroup.c, proc_cgroup_show; liblxc cgfsng.c, unpriv_systemd_create_scope",
+		test:     "internal/make/host/tests/6-named.sh",
 	}
 }
 
@@ -86,5 +88,6 @@ func cgroup2() measure {
 		does:     "gives the guest cgroup v2 alone; what its services may use can be limited as far as the host's controllers are there",
 		without:  "its systemd, up to 257, takes the host's cgroup v1, which it supports no more and for which others refuse to boot",
 		evidence: "systemd NEWS 256, 258; cgroup-util.c, cg_is_unified_wanted; Debian 13 on a hybrid host, tried",
+		test:     "internal/roottest/testdata/systemd.txtar",
 	}
 }

@@ -22,6 +22,7 @@ func legacyTables() measure {
 			"they stay loaded, and matches and targets follow by themselves",
 		without:  `its iptables says "can't initialize iptables table": a guest cannot load modules`,
 		evidence: "net/netfilter/x_tables.c, xt_request_find_table_lock; ip_tables itself is never requested",
+		test:     "internal/make/host/tests/5-old.sh",
 		told:     true,
 	}
 }
@@ -40,6 +41,7 @@ func noLegacyTables() remark {
 				"filter on the host by nft, or install an iptables for nft in the guest"
 		},
 		evidence: "CONFIG_IP_NF_IPTABLES_LEGACY",
+		test:     "manager/compat/inside_test.go TestInside",
 	}
 }
 
@@ -54,6 +56,7 @@ func rpmdb() measure {
 		does:     "copies /var/lib/rpm out of the image when it first starts",
 		without:  `yum says "Rpmdb checksum is invalid": a file that was mapped before its first change stays as it was (overlayfs)`,
 		evidence: "Documentation/filesystems/overlayfs.rst, Non-standard behavior; moby issue 10180",
+		test:     "internal/roottest/testdata/oldguest.txtar",
 	}
 }
 
@@ -74,6 +77,7 @@ func privateDevices() measure {
 		does:     "writes a drop-in with PrivateDevices=no for each unit that has it (/etc/systemd/system/UNIT.d/sysctl-private-devices.conf)",
 		without:  "hostnamectl, timedatectl, localectl and other services fail with status 226/NAMESPACE",
 		evidence: "systemd namespace.c, clone_device_node; systemd pull request 8417 (239)",
+		test:     "internal/roottest/testdata/measures.txtar",
 	}
 }
 
@@ -90,6 +94,7 @@ func modules() measure {
 		does:     "writes empty lists of modules for the host's kernel to /lib/modules, where it has modprobe",
 		without:  `modprobe and depmod say "FATAL: Could not load modules.dep", and scripts that call them end`,
 		evidence: "module-init-tools modprobe.c",
+		test:     "internal/roottest/testdata/oldguest.txtar",
 	}
 }
 
@@ -109,6 +114,7 @@ func deviceNodes() remark {
 				"rpm -U --excludepath=/dev, or exclude=dev udev MAKEDEV in /etc/yum.conf"
 		},
 		evidence: "fs/namei.c, vfs_mknod: CAP_MKNOD in the first user namespace",
+		test:     "manager/compat/judge_test.go TestPrivileged",
 	}
 }
 
@@ -126,6 +132,7 @@ func oldSSH() remark {
 				"sysctl shell NAME, or ssh -o HostKeyAlgorithms=+ssh-rsa -o PubkeyAcceptedAlgorithms=+ssh-rsa -o KexAlgorithms=+diffie-hellman-group14-sha1, with an RSA key"
 		},
 		evidence: "OpenSSH release notes 8.8 and 10.0",
+		test:     "manager/compat/inside_test.go TestInside",
 	}
 }
 
@@ -143,5 +150,6 @@ func oldTLS() remark {
 				"let yum and apt use plain HTTP to an archive or to a proxy of your own; the built-in templates do"
 		},
 		evidence: "OpenSSL 0.9.8 and 1.0.1: no TLS 1.3, no chains without DST Root CA X3",
+		test:     "manager/compat/inside_test.go TestInside",
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// Judge says whether a guest boots on a host, and with which measures. Of an instance's configuration it looks at Privileged
-// and at Compat, where a name that is no measure is not looked at. A measure that is switched off leaves a note of what will
+// Judge says whether a guest boots on a host, and with which measures. Of an instance's configuration it looks at Privileged,
+// at Memory and at Compat, where a name that is no measure is not looked at. A measure that is switched off leaves a note of what will
 // happen; one that is needed and cannot be taken here refuses.
 func Judge(h sysctl.Host, g sysctl.Guest, spec sysctl.Spec) sysctl.Verdict {
 	v := sysctl.Verdict{Measures: []sysctl.Measure{}, Refusals: []sysctl.Remark{}, Notes: []sysctl.Remark{}}
 	for _, m := range table() {
 		choice := spec.Compat[m.ID]
-		needed := m.needed(h, g) && !(m.unprivileged && spec.Privileged)
+		needed := m.needed(h, g) && !(m.unprivileged && spec.Privileged) && !(m.limited && spec.Memory.Bytes == 0 && spec.Memory.Percent == 0)
 		if choice == sysctl.Off && m.undo != nil {
 			m.undo(&v.Effect)
 		}

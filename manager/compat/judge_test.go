@@ -91,6 +91,34 @@ func only(t *testing.T, what string, all []sysctl.Remark, id string) {
 	}
 }
 
+// Filesystems in memory are as large as the instance's memory says, of guests that mount them by themselves and where there is a limit.
+func TestTmpfs(t *testing.T) {
+	h := sysctl.Host{Cgroups: sysctl.CgroupV2, Unified: true, Major: 6}
+	for _, c := range []struct {
+		init   string
+		memory sysctl.Memory
+		choice sysctl.Choice
+		taken  bool
+		noted  bool
+	}{
+		{"systemd", sysctl.Memory{Bytes: 1 << 30}, "", true, false},
+		{"systemd", sysctl.Memory{Percent: 10}, "", true, false},
+		{"systemd", sysctl.Memory{}, "", false, false},
+		{"systemd", sysctl.Memory{}, sysctl.On, true, false},
+		{"systemd", sysctl.Memory{}, sysctl.Off, false, false},
+		{"systemd", sysctl.Memory{Bytes: 1 << 30}, sysctl.Off, false, true},
+		{"sysvinit", sysctl.Memory{Bytes: 1 << 30}, "", false, false},
+		{"", sysctl.Memory{Bytes: 1 << 30}, "", false, false},
+	} {
+		g := sysctl.Guest{ID: "x", Init: c.init, InitVersion: "252", Libc: "glibc", LibcVersion: "2.36"}
+		v := Judge(h, g, sysctl.Spec{Memory: c.memory, Compat: map[string]sysctl.Choice{"tmpfs": c.choice}})
+		noted := slices.ContainsFunc(v.Notes, func(r sysctl.Remark) bool { return r.ID == "tmpfs" })
+		if taken(v.Measures, "tmpfs") != c.taken || v.Effect.Tmpfs != c.taken || noted != c.noted {
+			t.Errorf("%+v: %+v", c, v)
+		}
+	}
+}
+
 func TestEffects(t *testing.T) {
 	old := sysctl.Guest{ID: "x", Init: "systemd", InitVersion: "219", Libc: "glibc", LibcVersion: "2.13", Arch: "amd64"}
 	v := Judge(sysctl.Host{Cgroups: sysctl.CgroupV2, Vsyscall: sysctl.VsyscallNone}, old, sysctl.Spec{Compat: map[string]sysctl.Choice{"uname26": sysctl.On}})

@@ -32,6 +32,7 @@ func kernelTooOld() remark {
 				"boot the host with Linux " + g.Kernel + " or later, or use an older release of the guest's system"
 		},
 		evidence: "ELF note .note.ABI-tag of libc.so.6 (glibc csu/abi-note.c)",
+		test:     "internal/roottest/testdata/oldguest.txtar",
 	}
 }
 
@@ -49,5 +50,6 @@ func noIA32() remark {
 				"boot the host with ia32_emulation=1, or with a kernel that has CONFIG_IA32_EMULATION; on SUSE install grub2-compat-ia32"
 		},
 		evidence: "arch/x86/entry/common.c, ia32_emulation_override_cmdline; Linux 6.7",
+		test:     "manager/compat/inside_test.go TestRefusals",
 	}
 }

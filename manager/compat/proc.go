@@ -26,6 +26,7 @@ func cmdline() measure {
 		does:     `has /proc/cmdline say "rw" in the place of the host's boot parameters`,
 		without:  "its boot scripts obey the host's boot parameters: single, quiet, ro, init=, softlevel=",
 		evidence: "systemd util.c, proc_cmdline (215); OpenRC and rc.sysinit read /proc/cmdline",
+		test:     "internal/roottest/testdata/measures.txtar",
 	}
 }
 
@@ -40,6 +41,7 @@ func filesystems() measure {
 		does:     "has /proc/filesystems leave out selinuxfs",
 		without:  "its libselinux believes that SELinux is on: logins, rpm and restorecon fail over labels",
 		evidence: "libselinux 2.0 enabled.c, is_selinux_enabled",
+		test:     "internal/roottest/testdata/measures.txtar",
 	}
 }
 
@@ -51,9 +53,27 @@ func sharedMemory() measure {
 		who:      "all inits but systemd, which mounts it",
 		needed:   func(_ sysctl.Host, g sysctl.Guest) bool { return foreignInit(g) },
 		effect:   func(c *sysctl.Compat) { c.SharedMemory = true },
-		does:     "mounts a tmpfs on /dev/shm before init runs, of half of limits.memory, or of the host's memory",
+		does:     "mounts a tmpfs on /dev/shm before init runs, of half of limits.memory, or of the host's memory; a disk in memory there has its own size",
 		without:  "sem_open and shm_open fail: it has no /dev/shm, which boot scripts only remount (Oracle: ORA-00845)",
 		evidence: "glibc shm-directory.c; rc.sysinit of CentOS 5 and 6; OpenRC's devfs is not run in a container",
+		test:     "internal/roottest/testdata/oldguest.txtar",
+	}
+}
+
+// tmpfs is for a systemd that tells the sizes of its own filesystems in memory from the host's.
+func tmpfs() measure {
+	return measure{
+		ID:      "tmpfs",
+		rows:    []int{20},
+		who:     "systemd, in an instance with limits.memory",
+		limited: true,
+		needed:  func(_ sysctl.Host, g sysctl.Guest) bool { return g.Init == "systemd" },
+		effect:  func(c *sysctl.Compat) { c.Tmpfs = true },
+		does:    "mounts /run and /dev/shm before init runs, of a fifth and of half of limits.memory",
+		without: "they are of a share of the host's memory: journald keeps up to a tenth of /run there, and who fills one is killed " +
+			"for want of memory (OOM) and not told that it is full",
+		evidence: "systemd mount-setup.c, mount_table: no size before 246, 20% of RAM since; journald-server.c, cache_space_refresh; mm/shmem.c, shmem_default_max_blocks",
+		test:     "internal/roottest/testdata/tmpfs.txtar",
 	}
 }
 
@@ -68,6 +88,7 @@ func openFiles() measure {
 		does:     "lets its processes open 65536 files at most, and 1024 unless they ask for more",
 		without:  "where the host allows a thousand million files yum, cups, sshd and others spend minutes in close(2)",
 		evidence: "Python 2 subprocess.c, close_fds; moby issue 38814; rpm issue 2081",
+		test:     "internal/roottest/testdata/oldguest.txtar",
 	}
 }
 
@@ -82,6 +103,7 @@ func loginUID() measure {
 		does:     "starts it without the audit login id of whoever starts it, so that its logins can have their own",
 		without:  `old sshd, cron and login end sessions at once: "Cannot make/remove an entry for the specified session"`,
 		evidence: "kernel/audit.c, audit_set_loginuid_perm; pam_loginuid of Linux-PAM before 1.2",
+		test:     "internal/roottest/testdata/oldguest.txtar",
 	}
 }
 
@@ -102,5 +124,6 @@ func lxcfs() measure {
 		does:     "mounts cpuinfo, diskstats, loadavg, meminfo, stat, swaps and uptime of lxcfs over those of /proc; stat and uptime only together",
 		without:  "free, Java 6 to 8, Oracle and MySQL see the memory and processors of the host",
 		evidence: "lxcfs README; glibc sysdeps/unix/sysv/linux/getsysstats.c before 2.26; procps 3.2 sysinfo.c (Unknown HZ value)",
+		test:     "internal/roottest/testdata/lxcfs.txtar",
 	}
 }

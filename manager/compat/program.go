@@ -31,6 +31,7 @@ func vsyscall() measure {
 			"and what the guest installs while it runs is changed at its next start",
 		without:  "its programs die with SIGSEGV (exit status 139), init first: the host's kernel runs with vsyscall=none",
 		evidence: "arch/x86/entry/vsyscall/vsyscall_64.c; glibc before 2.14, sysdeps/unix/sysv/linux/x86_64/time.S",
+		test:     "internal/roottest/testdata/vsyscall.txtar",
 		told:     true,
 	}
 }
@@ -54,6 +55,7 @@ func installed() remark {
 				"sysctl restart NAME, after an update of its C library at once"
 		},
 		evidence: "files are looked into where nobody writes them: before the root is mounted",
+		test:     "internal/make/host/tests/4-vsyscall.sh",
 	}
 }
 
@@ -76,5 +78,6 @@ func uname26() measure {
 		does:     "has uname(2) say 2.6.x, as personality UNAME26 does",
 		without:  "programs that look for 2.4 or 2.6 in the kernel's version refuse to run",
 		evidence: "kernel/sys.c, override_release; glibc before 2.36, dl_discover_osversion",
+		test:     "internal/roottest/testdata/measures.txtar",
 	}
 }

@@ -7,6 +7,7 @@ type Row struct {
 	Does     string // what is done; "" of what no measure changes
 	Without  string // what happens else
 	Evidence string // where the fact is from
+	Test     string // which shows it, as Answer.Test
 	Cannot   bool   // a measure that some hosts or guests do not allow
 }
 
@@ -14,13 +15,13 @@ type Row struct {
 // which they are told.
 func Rows() (measures, reasons, conditions []Row) {
 	for _, m := range table() {
-		measures = append(measures, Row{ID: m.ID, Who: m.who, Does: m.does, Without: m.without, Evidence: m.evidence, Cannot: m.cannot != nil})
+		measures = append(measures, Row{ID: m.ID, Who: m.who, Does: m.does, Without: m.without, Evidence: m.evidence, Test: m.test, Cannot: m.cannot != nil})
 	}
 	for _, r := range refusals() {
-		reasons = append(reasons, Row{ID: r.id, Who: r.who, Evidence: r.evidence})
+		reasons = append(reasons, Row{ID: r.id, Who: r.who, Evidence: r.evidence, Test: r.test})
 	}
 	for _, n := range notes() {
-		conditions = append(conditions, Row{ID: n.id, Who: n.who, Evidence: n.evidence})
+		conditions = append(conditions, Row{ID: n.id, Who: n.who, Evidence: n.evidence, Test: n.test})
 	}
 	return measures, reasons, conditions
 }

@@ -45,16 +45,22 @@ func TestEveryKnownTroubleIsAnswered(t *testing.T) {
 	}
 }
 
-// What is done elsewhere is shown by a test that is there.
+// What is done, here or elsewhere, is shown by a test that is there.
 func TestAnswersAreTested(t *testing.T) {
-	for _, a := range Elsewhere() {
-		if a.Test == "" {
-			continue
-		}
-		file, name, isGo := strings.Cut(a.Test, " ")
+	shown := func(what, test string) {
+		file, name, isGo := strings.Cut(test, " ")
 		b, err := os.ReadFile(filepath.Join("..", "..", file))
 		if err != nil || isGo && !strings.Contains(string(b), "func "+name+"(") {
-			t.Errorf("%s: %s: %v", a.Trouble, a.Test, err)
+			t.Errorf("%s: %q: %v", what, test, err)
+		}
+	}
+	measures, reasons, conditions := Rows()
+	for _, r := range slices.Concat(measures, reasons, conditions) {
+		shown(r.ID, r.Test)
+	}
+	for _, a := range Elsewhere() {
+		if a.Test != "" {
+			shown(a.Trouble, a.Test)
 		}
 	}
 }

@@ -14,9 +14,11 @@ type measure struct {
 	does     string                                            // what is done, one sentence
 	without  string                                            // what happens else, one sentence
 	evidence string                                            // where the fact is from
+	test     string                                            // which shows it, as Answer.Test
 	told     bool                                              // a start says that it is taken
 
 	unprivileged bool   // a privileged instance does not need it
+	limited      bool   // an instance without limits.memory does not need it
 	instead      string // a measure before it in the table, of which a guest can have only one of the two
 }
 
@@ -28,6 +30,7 @@ type remark struct {
 	who      string
 	when     func(h sysctl.Host, g sysctl.Guest) (why, way string)
 	evidence string
+	test     string // as Answer.Test
 
 	unprivileged bool // it does not hold of a privileged instance
 }
@@ -36,7 +39,7 @@ type remark struct {
 func table() []measure {
 	return []measure{
 		cgroupNamed(), cgroup2(), vsyscall(), uname26(),
-		cmdline(), filesystems(), sharedMemory(), openFiles(), loginUID(), lxcfs(), legacyTables(), rpmdb(), privateDevices(), modules(),
+		cmdline(), filesystems(), sharedMemory(), tmpfs(), openFiles(), loginUID(), lxcfs(), legacyTables(), rpmdb(), privateDevices(), modules(),
 	}
 }
 

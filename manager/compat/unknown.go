@@ -14,5 +14,6 @@ func unknownGuest() remark {
 			return "no init was found in it that we know, so nobody can tell whether it boots", "sysctl image detect PATH says what was looked at"
 		},
 		evidence: "templates, detection",
+		test:     "manager/compat/inside_test.go TestInside",
 	}
 }

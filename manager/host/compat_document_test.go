@@ -94,6 +94,10 @@ they take the place of the files that they are of. Whatever unpacks them has fil
 vsyscall=none; no config key takes them away again. Programs of which nobody can tell whether they call the page are written as they are, and
 named. What the measures rpmdb, private-devices and modules write (/var/lib/rpm, drop-ins, empty lists of modules) is written into the
 guest, and is its own.
+
+How much a filesystem in memory holds is what the measures dev-shm and tmpfs say, or what you say, of any directory, before init runs:
+` + "`sysctl config device add NAME shm disk source=tmpfs: path=/dev/shm size=4GiB`" + ` (Oracle's MEMORY_TARGET), and so /run and /tmp. /dev itself holds
+half a megabyte, or ` + "`lxc.autodev.tmpfs.size`" + ` of raw.lxc. What is in memory counts for limits.memory.
 `
 
 const compatReasons = `
@@ -125,6 +129,7 @@ func describe(b *strings.Builder, r compat.Row, examples []compattest.Example) {
 			fmt.Fprintf(b, "- %s: %s\n", line[0], line[1])
 		}
 	}
+	fmt.Fprintf(b, "- Shown by `%s`\n", r.Test)
 	if r.Does != "" {
 		fmt.Fprintf(b, "- Switched by `compat.%s`\n", r.ID)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,12 +71,11 @@ func (r *rendering) measures(b sysctl.Boot, m measured) {
 	if c.Filesystems {
 		r.file("proc/filesystems", without(m.Filesystems, "selinuxfs"))
 	}
-	if c.SharedMemory {
-		size := "50%"
-		if b.Memory > 0 {
-			size = strconv.FormatInt(b.Memory/2, 10)
-		}
-		r.add("lxc.mount.entry", "shm dev/shm tmpfs rw,nosuid,nodev,mode=1777,size="+size+",create=dir 0 0")
+	if c.SharedMemory || c.Tmpfs {
+		r.tmpfs(b, "shm", "/dev/shm", "mode=1777", 50)
+	}
+	if c.Tmpfs {
+		r.tmpfs(b, "tmpfs", "/run", "mode=755", 20)
 	}
 	if _, own := b.Kernel.Rlimits["nofile"]; c.Files > 0 && !own {
 		hard := min(c.Files, m.Files) // to raise it takes a capability that even root may not have
@@ -84,6 +84,23 @@ func (r *rendering) measures(b sysctl.Boot, m measured) {
 	for _, f := range safeOfLxcfs(m.Lxcfs) {
 		r.add("lxc.mount.entry", m.LxcfsDir+"/"+f+" "+f+" none bind,optional 0 0")
 	}
+}
+
+// tmpfs mounts one, of a share of the memory that the instance may have. Where there is a disk it stays. In a guest whose /run is a
+// link its init makes one, or none.
+func (r *rendering) tmpfs(b sysctl.Boot, source, path, mode string, percent int64) {
+	if slices.ContainsFunc(b.Disks, func(d sysctl.BootDisk) bool { return d.Path == path }) {
+		return
+	}
+	size := strconv.FormatInt(percent, 10) + "%"
+	if b.Memory > 0 {
+		size = strconv.FormatInt(b.Memory*percent/100, 10)
+	}
+	options := "rw,nosuid,nodev," + mode + ",size=" + size + ",create=dir"
+	if path != "/dev/shm" {
+		options += ",optional"
+	}
+	r.add("lxc.mount.entry", source+" "+path[1:]+" tmpfs "+options+" 0 0")
 }
 
 // file mounts a file over one of the guest's /proc.

@@ -71,6 +71,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	r.security(b, h, p)
 	r.mounts(b.Compat.Cgroups)
 	r.measures(b, h.measured)
+	r.bindDisks(b.Disks)
 	r.cgroup(b, h, p)
 	for i, n := range b.NICs {
 		r.nic(i, n)
@@ -143,6 +144,27 @@ func (r *rendering) mounts(view sysctl.CgroupView) {
 	for _, dev := range []string{"dev/fuse", "dev/net/tun"} {
 		r.add("lxc.mount.entry", "/"+dev+" "+dev+" none bind,create=file,optional 0 0")
 	}
+}
+
+// bindDisks mounts the disks below /dev, which the keeper has put aside: liblxc makes /dev after it has the root, and what was there
+// before is hidden.
+func (r *rendering) bindDisks(disks []sysctl.BootDisk) {
+	for _, d := range disks {
+		if !d.InDev {
+			continue
+		}
+		create := "dir"
+		if d.File {
+			create = "file"
+		}
+		path := fstabWord(d.Path)
+		r.add("lxc.mount.entry", filesDir+path+" "+path[1:]+" none rbind,create="+create+" 0 0")
+	}
+}
+
+// fstabWord writes a path as one word of fstab(5).
+func fstabWord(path string) string {
+	return strings.NewReplacer("\\", `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace(path)
 }
 
 func (r *rendering) cgroup(b sysctl.Boot, h Host, p Paths) {

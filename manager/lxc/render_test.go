@@ -48,6 +48,8 @@ func TestRenderGolden(t *testing.T) {
 				LegacyTables: true, CopyRPM: true, Modules: true, PrivateDevices: sysctl.On},
 		}, Host{Cgroup2: true, measured: measured{Files: 1 << 20, Filesystems: "nodev\tsysfs\nnodev\tselinuxfs\n\text4\n",
 			LxcfsDir: "/var/lib/lxcfs", Lxcfs: []string{"proc/meminfo", "proc/stat", "proc/uptime"}}}},
+		{"disks", sysctl.Boot{Instance: 13, Name: "d", Hostname: "d", Compat: sysctl.Compat{Tmpfs: true}, Disks: []sysctl.BootDisk{
+			{Path: "/srv/data"}, {Path: "/dev/shm", InDev: true}, {Path: `/dev/a b\c`, InDev: true, File: true}}}, Host{}},
 		{"limits-v1", sysctl.Boot{Instance: 11, Name: "l", Hostname: "l", Limits: everyLimit()}, Host{}},
 		{"limits-v2", sysctl.Boot{Instance: 11, Name: "l", Hostname: "l", Limits: everyLimit()}, Host{Cgroup2: true}},
 		{"kernel", sysctl.Boot{Instance: 12, Name: "k", Hostname: "k", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536, Raw: "uid 1000 1000"}, Compat: sysctl.Compat{Files: 65536}, Kernel: sysctl.Kernel{

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start boots an instance on root, a detached mount, with disks, detached mounts that go to b.Disks, and returns once its init runs. On failure the
+// Start boots an instance on root, a detached mount, with disks, detached mounts in the order of b.Disks, and returns once its init runs. On failure the
 // error names the probable cause; what is left over is removed by Clear, which the caller calls.
 // A cancelled ctx ends the keeper. Holds the environment's cgroup lock shared.
 //
@@ -187,8 +187,11 @@ func (rt *Runtime) request(b sysctl.Boot, joins int) (*os.File, error) {
 	}
 	var buf bytes.Buffer
 	fmt.Fprintf(&buf, "%s\x00%s\x00%s\x00%s\x00%d\x00", rt.paths.lxcName(b.Instance), lxcPath, rootDir, rt.joinFile(b.Instance), joins)
-	for _, path := range b.Disks {
-		fmt.Fprintf(&buf, "%s\x00", path)
+	for _, d := range b.Disks {
+		if d.InDev { // put aside until there is a /dev (bindDisks)
+			buf.WriteString("=" + filesDir)
+		}
+		fmt.Fprintf(&buf, "%s\x00", d.Path)
 	}
 	for _, it := range Render(b, h, rt.paths) {
 		fmt.Fprintf(&buf, "%s\x00%s\x00", it.Key, it.Value)
