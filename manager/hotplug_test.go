@@ -58,6 +58,8 @@ func TestDisksArePluggedLive(t *testing.T) {
 		want string
 	}{
 		{nil, true, "/etc on /boot"},
+		{dataDisk("/srv/a", "/dev/a"), false, "/etc on /boot"}, // /dev is made by each boot
+		{[]string{"devices.data"}, true, "/etc on /boot"},
 		{dataDisk("/srv/a", "/a"), true, "/srv/a on /a, /etc on /boot"},
 		{[]string{"devices.data.path=/b"}, true, "/srv/a on /b, /etc on /boot"},
 		{[]string{"devices.data.path=/boot", "devices.boot.path=/b"}, true, "/etc on /b, /srv/a on /boot"}, // each in the place of the other

@@ -230,7 +230,7 @@ func (m *Manager) boot(ctx context.Context, host sysctl.Host, root *os.File, ins
 		defer f.Close()
 		info, err := f.Stat()
 		if err != nil {
-			return sysctl.Wrap(err, "disk %s", d.Device)
+			return "", sysctl.Wrap(err, "disk %s", d.Device)
 		}
 		disks, b.Disks = append(disks, f), append(b.Disks, sysctl.BootDisk{Path: d.Path, InDev: d.InDev(), File: !info.IsDir()})
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // filesDir is where a keeper makes the files that are mounted over a guest's, on a tmpfs of its own mount namespace: for
-// everybody else it is an empty directory. They are gone with the run.
+// everybody else it is an empty directory. They are gone with the run. The disks below /dev are put aside there.
 const filesDir = lxcPath + "/files"
 
 // keeperKey begins the key of an Item that is not liblxc's: the keeper itself does it before it starts the guest.
