@@ -67,8 +67,8 @@ func foretold(ts *testscript.TestScript, name string) string {
 	ts.Check(ts.Exec("sysctl", "check", name, "--format", "json"))
 	var list, all []verdict
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
-	ts.Exec("sysctl", "check", "--all", "--format", "json") // fails where one of them cannot boot here
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &all))
+	ts.Check(ts.Exec("sh", "-c", "sysctl check --all --format json >.check || [ $? = 8 ]")) // 8: one of them cannot boot here
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(".check")), &all))
 	for _, of := range all {
 		a, b := of.Guest, list[0].Guest
 		if a.ID == b.ID && a.Version == b.Version && a.Arch == b.Arch && a.Init == b.Init && (!of.Boots || of.ids() != list[0].ids()) {

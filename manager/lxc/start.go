@@ -77,8 +77,9 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	return sysctl.State{Status: sysctl.Running, Init: init, Monitor: mon, RunID: b.RunID, Started: r.Started}, nil
 }
 
-// DefaultBootLimit is how long the init may take to begin where nobody says otherwise. It takes tens of milliseconds.
-const DefaultBootLimit = 2 * time.Minute
+// DefaultBootLimit is how long the init may take to begin where nobody says otherwise. It takes tens of milliseconds; where the
+// host is emulated, and busy, minutes: apparmor_parser alone.
+const DefaultBootLimit = 10 * time.Minute
 
 // bootAfter boots, and holds the init back until meanwhile has succeeded.
 func (rt *Runtime) bootAfter(ctx context.Context, meanwhile func() error, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
