@@ -46,11 +46,16 @@ func (s *Store) factIdmapped(err error, overlay sysctl.Level) sysctl.Fact {
 		return f
 	}
 	if s.shift == ShiftIDMap {
-		f.Repair = "take storage.shift out of " + filepath.Join(s.dir, "config.yaml")
+		f.Repair = s.withoutShift()
 		return f
 	}
-	f.Level, f.Cost = sysctl.Warning, "layers are copied for each range of ids: see the next line"
+	f.Level, f.Cost = sysctl.Warning, "layers are copied for each range of ids (ids of layers)"
 	return f
+}
+
+// withoutShift is what to do for auto.
+func (s *Store) withoutShift() string {
+	return "take storage.shift out of " + filepath.Join(s.dir, "config.yaml")
 }
 
 // factShift says how ids are shifted here, and what that costs.
@@ -87,7 +92,7 @@ func (s *Store) factShift(idmapped error) sysctl.Fact {
 		}
 		f.Repair = "sysctl config set NAME security.idmap.isolated=false, to share copies"
 		if idmapped == nil {
-			f.Repair = "take storage.shift out of " + filepath.Join(s.dir, "config.yaml")
+			f.Repair = s.withoutShift()
 		}
 	case n > 0:
 		f.Value += "; " + cost

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,15 @@ func TestCopyUpperSharesBlocks(t *testing.T) {
 			copied := filepath.Join(s.LayerPath("c0ffee"), "data")
 			if got, err := os.ReadFile(copied); err != nil || string(got) != string(data) {
 				t.Errorf("it is another: %v", err)
+			}
+			if _, err := s.copyLayer(t.Context(), "c0ffee", shifted, nil); err != nil {
+				t.Fatal(err)
+			}
+			if grown := usedOn(t, dir) - before; grown > size/10 {
+				t.Errorf("that and a copy of it for ids take %d", grown)
+			}
+			if made := read(t, filepath.Join(s.copyPath("c0ffee", shifted), madeName)); !strings.HasPrefix(made, `{"bytes":0,`) {
+				t.Errorf("it says that it takes %s", made)
 			}
 			// What the instance writes afterwards is not in it.
 			inGuest(t, s, []string{base}, func(root string) {

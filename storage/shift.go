@@ -83,6 +83,9 @@ func (s *Store) openShifted(ctx context.Context, dir string, layers []string, m 
 	if s.shift != ShiftIDMap && sysctl.KindOf(err) == sysctl.Unsupported && sysctl.KindOf(s.idmaps(ctx)) == sysctl.Unsupported {
 		return s.openCopied(ctx, dir, layers, m, p)
 	}
+	if s.shift == ShiftIDMap && sysctl.KindOf(err) == sysctl.Unsupported {
+		err = sysctl.E(sysctl.Unsupported, "%w", err).WithHint("%s", s.withoutShift())
+	}
 	return f, err
 }
 

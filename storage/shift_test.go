@@ -553,6 +553,9 @@ func TestShiftOnAFilesystemThatRefuses(t *testing.T) {
 	must(t, s.CreateUpper(t.Context(), 1))
 	_, err = s.Shifting(ShiftIDMap).OpenRoot(t.Context(), 1, layers, shifted, nil)
 	wantKind(t, err, sysctl.Unsupported)
+	if hint := sysctl.HintOf(err); !strings.Contains(hint, "storage.shift") {
+		t.Errorf("hint %q", hint)
+	}
 	for range 2 {
 		root, err := s.OpenRoot(t.Context(), 1, layers, shifted, nil)
 		must(t, err)
