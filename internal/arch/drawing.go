@@ -60,7 +60,7 @@ var rooms = map[string]room{
 	"db":                 {rooms: []string{""}, libraries: []string{sqlite, xsys}}, // locks and blocks of its files
 	"storage":            {rooms: []string{""}, libraries: []string{xsys}},
 	"netconfig":          {rooms: []string{"", "netconfig/guest"}, libraries: []string{netlink, netns, nftables, xsys}},
-	"netconfig/guest":    {rooms: []string{""}},
+	"netconfig/guest":    {rooms: []string{""}, testLibraries: []string{yaml}}, // netplan's files, read back
 	"templates/packages": {rooms: []string{""}},
 	"templates/vsyscall": {rooms: []string{""}, libraries: []string{xarch}},
 	"templates":          {rooms: []string{""}, libraries: []string{yaml, compress, xz, registry, xsys}},

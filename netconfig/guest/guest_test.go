@@ -100,6 +100,12 @@ var systems = map[string]system{
 		"/usr/lib/systemd/system/NetworkManager.service":                     "",
 		"/etc/systemd/system/multi-user.target.wants/NetworkManager.service": "-> /usr/lib/systemd/system/NetworkManager.service",
 	}},
+	"rocky8-scripts": {sysctl.Guest{Family: "rhel", ID: "rocky", Version: "8", Init: "systemd", InitVersion: "239"}, map[string]string{
+		"/etc/sysconfig/network-scripts/network-functions": "ipaddr[$i]=", "/etc/sysconfig/network-scripts/ifup": "# You are using 'ifup' script ... which are now deprecated.",
+		"/etc/rc.d/init.d/network": "#!/bin/bash\n", "/etc/rc.d/rc3.d/S10network": "-> ../init.d/network", "/usr/lib/systemd/systemd": "elf",
+		"/usr/lib/systemd/system/NetworkManager.service": "", "/etc/sysconfig/network": "# Created by anaconda\n",
+		"/etc/systemd/system/multi-user.target.wants/NetworkManager.service": "-> /usr/lib/systemd/system/NetworkManager.service",
+	}},
 	"rocky9": {sysctl.Guest{Family: "rhel", ID: "rocky", Version: "9", Init: "systemd", InitVersion: "252"}, map[string]string{
 		"/usr/lib/systemd/system/NetworkManager.service":                "",
 		"/etc/sysconfig/network-scripts/ifcfg-eth0":                     "DEVICE=eth0\nBOOTPROTO=dhcp\n",

@@ -15,6 +15,7 @@ func Watched(t sysctl.Tree) []string {
 		redhatDir, redhatScripts, redhatDir + "/ifup", suseConfig, slackRC,
 		runitServices, runitAll, runlevels + "/default", runlevels + "/boot",
 	}
+	names = append(names, "/etc/rc.d")
 	for _, level := range []string{"2", "3", "4", "5"} {
 		names = append(names, "/etc/rc.d/rc"+level+".d")
 	}
