@@ -382,7 +382,11 @@ func ubuntus() map[string]era {
 		{"16.04", "229", "2.23"}, {"18.04", "237", "2.27"}, {"20.04", "245", "2.31"}, {"22.04", "249", "2.35"}, {"24.04", "255", "2.39"}, {"26.04", "259", "2.43"},
 	} {
 		name := "Ubuntu " + u.version + " LTS"
-		out["ubuntu"+u.version] = era{tree(units(u.systemd, "/lib/systemd", "keyboard-setup.service", "open-iscsi.service"), dpkg, triplet(u.libc), osRelease("ubuntu", u.version, name), lsb(u.version, name),
+		own := []string{"keyboard-setup.service", "open-iscsi.service"}
+		if u.version == "26.04" {
+			own = append(own, "netplan-configure.service")
+		}
+		out["ubuntu"+u.version] = era{tree(units(u.systemd, "/lib/systemd", own...), dpkg, triplet(u.libc), osRelease("ubuntu", u.version, name), lsb(u.version, name),
 			map[string]string{"/sbin/init": "-> ../lib/systemd/systemd", "/sbin/agetty": "x"}),
 			guest("debian", "ubuntu", u.version, name, "systemd", u.systemd, "glibc", u.libc, "dpkg")}
 	}

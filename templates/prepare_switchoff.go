@@ -86,7 +86,7 @@ func switchOffs() []switchOff {
 // hardware is what deals with devices.
 func hardware() []switchOff {
 	return []switchOff{{
-		name: "udev-off", why: "devices are the host's business: udev would replace /dev or wait for them",
+		name: "udev-off", why: "devices are the host's business: udev would replace /dev or wait for them", raised: 1,
 		units: names("systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service " +
 			"systemd-udev-settle.service udev.service udev-trigger.service udev-settle.service"),
 		// NetworkManager and wicked look into udev's database.
@@ -95,7 +95,7 @@ func hardware() []switchOff {
 		scripts:  names("udev udev-mtab udev-post udev-trigger udev-settle udev-finish eudev eudev-finish boot.udev boot.udev_retry mdev hwdrivers haldaemon hal"),
 		programs: names("start_udev"),
 		files:    names("rc.udev rc.hald"),
-		more:     noUdev, touches: []string{jobs + "/networking.conf", "/etc/finit.d/" + hotplug},
+		more:     noUdev, touches: []string{jobs + "/networking.conf", "/etc/finit.d/" + hotplug, netplanTells},
 	}, {
 		name: "hwclock-off", why: "only the host may set the machine's clock",
 		units:    names("hwclock.service hwclock-load.service hwclock-save.service hwclockfirst.service hwclock-set.service"),
@@ -196,8 +196,14 @@ func services() []switchOff {
 // hotplug is where finit starts udev, or what takes its place. A file of that name in /etc/finit.d is read instead.
 const hotplug = "10-hotplug.conf"
 
+// netplanTells is a setting of netplan's unit, since Ubuntu 26.04: it fails where it cannot tell udev to rename interfaces.
+const netplanTells = etcUnits + "/netplan-configure.service.d/sysctl-no-udev.conf"
+
 func noUdev(p *plan) {
 	networkWithoutUdev(p)
+	if hasSystemd(p.g) && debianGuest(p.g) && unit(p, "netplan-configure.service") != "" {
+		p.write(netplanTells, "# no udev in a container\n[Service]\nExecStartPost=\n", 0o644)
+	}
 	if p.g.Init == "finit" && has(p.t, "/lib/finit/system/"+hotplug) && !has(p.t, "/etc/finit.d/"+hotplug) {
 		p.write("/etc/finit.d/"+hotplug, "# no udev in a container\n", 0o644)
 	}
