@@ -61,6 +61,9 @@ func (a *archiveReader) all(ctx context.Context) error {
 			return noArchive()
 		case err != nil && !errors.Is(err, tar.ErrInsecurePath):
 			return a.in.damaged(err)
+		}
+		a.in.entries++
+		switch {
 		case first:
 			err = a.index(h, tr)
 		default:

@@ -35,6 +35,7 @@ type input struct {
 	stop   func() // ends the decompressor
 
 	meter   *meter
+	entries int64 // headers of entries read so far
 	size    int64 // decompressed so far
 	tail    int64 // size at the last entry's end, or -1
 	nonzero int64 // offset behind the last byte that is not zero
@@ -44,8 +45,8 @@ type input struct {
 // openInput looks at the archive's first bytes and starts decompressing it. The caller closes it.
 func openInput(ctx context.Context, r io.Reader, m *meter, p sysctl.Progress) (*input, error) {
 	raw := newSource(ctx, r, p)
-	buffered := bufio.NewReaderSize(raw, 256<<10)
-	head, _ := buffered.Peek(16)
+	buffered := bufio.NewReaderSize(raw, 64<<10)
+	head, _ := buffered.Peek(zstd.HeaderMaxSize) // of what is shorter, all
 	in := &input{raw: raw, meter: m, tail: -1, stop: func() {}}
 	if _, err := raw.state(); err != nil {
 		return nil, err
@@ -68,18 +69,19 @@ func (in *input) decompress(ctx context.Context, head []byte, r io.Reader) (err 
 	switch {
 	case starts("\x1f\x8b"):
 		in.format = "tar.gz"
-		in.data, err = gzip.NewReader(r)
+		var z *gzip.Reader
+		if z, err = gzip.NewReader(r); err == nil {
+			in.data, in.stop = readAhead(z)
+		}
 	case starts("\xfd7zXZ\x00"):
 		in.format = "tar.xz"
 		in.data, in.stop, err = xzReader(ctx, r)
 	case starts("\x28\xb5\x2f\xfd"):
 		in.format = "tar.zst"
-		var z *zstd.Decoder
-		if z, err = zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(2)); err == nil {
-			in.data, in.stop = z, z.Close
-		}
+		in.data, in.stop, err = zstdReader(ctx, head, r)
 	case starts("BZh"):
-		in.format, in.data = "tar.bz2", bzip2.NewReader(r)
+		in.format = "tar.bz2"
+		in.data, in.stop = readAhead(bzip2.NewReader(r))
 	default:
 		in.format, in.data = "tar", r
 	}
@@ -107,14 +109,17 @@ func (in *input) Read(p []byte) (int, error) {
 		return 0, in.over
 	}
 	n, err := in.data.Read(p)
-	if used := bytes.TrimRight(p[:n], "\x00"); len(used) > 0 {
-		in.nonzero = in.size + int64(len(used))
+	for used := n; used > 0; used-- { // mostly the last is not
+		if p[used-1] != 0 {
+			in.nonzero = in.size + int64(used)
+			break
+		}
 	}
 	in.size += int64(n)
 	switch m := in.meter; {
 	case in.tail >= 0 && in.size-in.tail > slack:
 		in.over = sysctl.E(sysctl.Invalid, "more than %s follow the archive's last entry", bytesFor(slack))
-	case in.size-slack-headerSize*m.Entries > m.maxSize:
+	case in.size-slack-headerSize*in.entries > m.maxSize:
 		in.over = m.tooLarge()
 	}
 	if in.over != nil {

@@ -75,24 +75,25 @@ func TestUnpackFormats(t *testing.T) {
 	}
 	plain := append(noisy.Bytes(), archive(t, system()...)...)
 	for _, c := range []struct {
-		format string
-		pack   func(t *testing.T) []byte
-		noXZ   bool // hide the xz program
+		format  string
+		pack    func(t *testing.T) []byte
+		library bool // hide the programs
 	}{
 		{"tar", func(*testing.T) []byte { return plain }, false},
 		{"tar.gz", func(t *testing.T) []byte { return gz(t, bytes.NewReader(plain)) }, false},
 		{"tar.xz", func(t *testing.T) []byte { needs.Program(t, "xz"); return xzLibrary(t, plain) }, false},
 		{"tar.xz", func(t *testing.T) []byte { return xzLibrary(t, plain) }, true},
-		{"tar.zst", func(t *testing.T) []byte { return zst(t, plain) }, false},
+		{"tar.zst", func(t *testing.T) []byte { needs.Program(t, "zstd"); return zst(t, plain) }, false},
+		{"tar.zst", func(t *testing.T) []byte { return zst(t, plain) }, true},
 		{"tar.bz2", func(t *testing.T) []byte { return pipeThrough(t, plain, "bzip2", "-c") }, false},
 	} {
 		name := c.format
-		if c.noXZ {
+		if c.library {
 			name += " by the library"
 		}
 		t.Run(name, func(t *testing.T) {
 			data := c.pack(t)
-			if c.noXZ {
+			if c.library {
 				t.Setenv("PATH", t.TempDir())
 			}
 			dir, _ := emptyDir(t)
@@ -138,14 +139,15 @@ func wantDamage(t *testing.T, err error, format string) {
 func TestUnpackWhatIsNoTar(t *testing.T) {
 	for data, want := range map[string]string{
 		"": "the archive is empty", "hsqs....": "a squashfs image", "PK\x03\x04....": "a zip file",
-		"\x04\x22\x4d\x18....":              "compressed by lz4",
-		strings.Repeat("hello world\n", 99): "the tar archive is damaged",
-		"\x1f\x8bshort":                     "the tar.gz archive is ",
-		"\x1f\x8b\x08\x00\x00\x00\x00\x00":  "the tar.gz archive is truncated",
+		"\x04\x22\x4d\x18....":                 "compressed by lz4",
+		strings.Repeat("hello world\n", 99):    "the tar archive is damaged",
+		"\x1f\x8bshort":                        "the tar.gz archive is ",
+		"\x1f\x8b\x08\x00\x00\x00\x00\x00":     "the tar.gz archive is truncated",
+		"\x28\xb5\x2f\xfd\x00\xa0\x01\x00\x00": "the tar.zst archive is damaged", // it wants a window of 1 GiB
 	} {
 		dir, _ := emptyDir(t)
 		_, err := unpack(t, []byte(data), dir, UnpackOptions{})
-		if sysctl.KindOf(err) != sysctl.Invalid || !strings.Contains(err.Error(), want) {
+		if sysctl.KindOf(err) != sysctl.Invalid || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: got %v, want %s", data, err, want)
 		}
 	}

@@ -56,6 +56,9 @@ func futimes(fd int, a attrs) error {
 
 // copy writes content to fd from its beginning.
 func (s *sink) copy(ctx context.Context, fd int, content io.Reader, holes bool) error {
+	if w, ok := content.(*whole); ok && !holes {
+		return s.write(fd, w.data, 0, false)
+	}
 	var size int64
 	for {
 		n, rerr := fillBuffer(content, s.buf)

@@ -108,21 +108,31 @@ func (u *unpacker) close() {
 
 // all makes every entry of the archive, then reads on to its end, where checksums are.
 func (u *unpacker) all(ctx context.Context) error {
+	b := u.newBatcher(ctx)
+	err := u.read(ctx, b)
+	if made := b.end(); made != nil {
+		return made // it comes before what was read ahead
+	}
+	if err == nil {
+		err = u.in.drain()
+	}
+	return err
+}
+
+// read reads the archive up to its last entry.
+func (u *unpacker) read(ctx context.Context, b *batcher) error {
 	tr := tar.NewReader(u.in)
 	for {
 		h, err := tr.Next()
 		switch {
 		case err == io.EOF:
-			return u.in.drain()
+			return nil
 		case err != nil && !errors.Is(err, tar.ErrInsecurePath): // names are checked below
 			return u.in.damaged(err)
 		}
-		if err := u.entry(ctx, h, tr); err != nil {
-			var bad inputError
-			if errors.As(err, &bad) {
-				err = u.in.damaged(bad.err)
-			}
-			return sysctl.Wrap(err, "entry %.200q", h.Name)
+		u.in.entries++
+		if err := b.add(ctx, h, tr); err != nil {
+			return err
 		}
 	}
 }
@@ -275,10 +285,19 @@ func cleanName(name string) (string, error) {
 			WithHint("make the archive with relative names: tar -C DIR -c .")
 	case strings.ContainsRune(name, 0):
 		return "", sysctl.E(sysctl.Invalid, "name %.200q contains a NUL", name)
-	case slices.Contains(strings.Split(name, "/"), ".."):
+	case leadsOut(name):
 		return "", sysctl.E(sysctl.Invalid, "name %.200q leads out of the tree by \"..\"", name)
 	}
 	return path.Clean(name), nil
+}
+
+func leadsOut(name string) bool {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // attrs reads an entry's attributes.
