@@ -121,8 +121,8 @@ func haltsItself(ts *testscript.TestScript, verb, name string) {
 func isUp(ts *testscript.TestScript, name string, mayFail []string) {
 	inside := func(command string) []string { return []string{"sysctl", "exec", name, "--", "sh", "-c", command} }
 	// The last thing that an init does is to offer a login, but OpenRC is not through then, nor is finit's ifup; systemd says when
-	// it is through.
-	until(ts, false, inside(`if [ -d /run/systemd/system ]; then systemctl is-system-running --wait || [ "$(systemctl is-system-running)" = degraded ]; `+
+	// it is through, and is asked again where it is too old to be waited for.
+	until(ts, false, inside(`if [ -d /run/systemd/system ]; then systemctl is-system-running --wait || systemctl is-system-running | grep -qxE 'running|degraded'; `+
 		`else ! grep -qsxE 'openrc|rc|ifup' /proc/[0-9]*/comm && for p in $(grep -ls 'getty$' /proc/[0-9]*/comm); do tr '\0' ' ' < ${p%comm}cmdline; done | grep -q console && `+
 		`ip -4 addr show eth0 | grep -q 'inet '; fi`))
 	run := func(command string) string {
@@ -149,7 +149,7 @@ func isUp(ts *testscript.TestScript, name string, mayFail []string) {
 	if _, err := lookPath(ts, "dnsmasq"); err == nil {
 		want = "nameserver " + gateway // which asks the host's
 	}
-	if out := run("grep ^nameserver /etc/resolv.conf"); want != "" && out != want {
+	if out := run("f=/etc/resolv.conf; ! grep -qsF 127.0.0.53 $f || f=/run/systemd/resolve/resolv.conf; grep ^nameserver $f"); want != "" && out != want {
 		ts.Fatalf("%s has the nameservers %q, want %q", name, out, want)
 	}
 	if out := run("cat /proc/sys/kernel/hostname /etc/hostname"); out != name+"\n"+name {

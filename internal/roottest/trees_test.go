@@ -18,7 +18,7 @@ const treeCache = "/var/cache/sysctl-test/trees"
 
 // trees FILE makes a tarball for each line of a file, two at a time, and sets a variable of the line's name to its path:
 //
-//	NAME recipe TEMPLATE              what the template builds
+//	NAME recipe TEMPLATE [KEYRING]    what the template builds; without the file KEYRING the variable is empty
 //	NAME mmdebstrap ARGUMENT...       essential packages and what the arguments say, of a package archive
 //	NAME shared PATH                  material beside the checkout; without it the variable is empty
 func trees(ts *testscript.TestScript, neg bool, args []string) {
@@ -51,6 +51,12 @@ func madeTree(by string, args []string) (string, error) {
 			return "", nil
 		}
 		return path, err
+	}
+	if by == "recipe" && len(args) > 1 {
+		if _, missing := os.Stat(args[1]); missing != nil {
+			return "", nil
+		}
+		args = args[:1]
 	}
 	identity := by + "\n" + strings.Join(args, "\n")
 	if by == "recipe" {
