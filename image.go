@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -52,8 +53,28 @@ type Guest struct {
 	Packages    string   `json:"packages"`     // dpkg, rpm, apk, pacman
 	Evidence    []string `json:"evidence"`     // "/etc/os-release: ID=debian", …
 
+	Chosen GuestChoice `json:"chosen"` // what its template says in place of what would be found
+
 	// Fingerprint is of the files that all this was told by (Fingerprint): while it is the same, so is the guest.
 	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// GuestChoice is what takes the place of a detection, or of what is known of an init. Empty fields leave it at that.
+type GuestChoice struct {
+	Renderer string `json:"renderer,omitempty"` // with its dialect behind a space: "ifupdown 0.8"
+	Halt     string `json:"halt,omitempty"`     // the signal by which its init halts: "SIGPWR"
+}
+
+// Choose puts what was chosen in the place of what was found, and says so among the evidence.
+func (g *Guest) Choose(c GuestChoice) {
+	g.Chosen = c
+	if c.Renderer != "" {
+		g.Renderer, g.Dialect, _ = strings.Cut(c.Renderer, " ")
+		g.Evidence = append(g.Evidence, "template: network files of "+c.Renderer)
+	}
+	if c.Halt != "" {
+		g.Evidence = append(g.Evidence, "template: halts by "+c.Halt)
+	}
 }
 
 // Known reports whether enough is known of the guest to write into its tree.

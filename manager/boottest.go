@@ -165,7 +165,7 @@ func (b *bootTest) halts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sig := SignalName(b.m.Runtime.HaltSignal(b.inst.Guest.Init))
+	sig := SignalName(b.m.haltSignal(b.inst.Guest))
 	b.note("halts", strings.Join(notes, "; "), sig+", after "+time.Since(began).Round(100*time.Millisecond).String())
 	return nil
 }

@@ -55,6 +55,7 @@ type world struct {
 	network       sysctl.GuestNetwork // the newest that was rendered
 	booted        sysctl.Boot         // the newest
 	edition       string              // of every template
+	chosen        sysctl.GuestChoice  // by every template
 	script        string              // that a build runs in an instance; "": none
 	status        int                 // of that
 	host          sysctl.Host
@@ -101,6 +102,7 @@ type world struct {
 	unpacked fakeLayer      // the newest layer of an archive
 
 	halters map[string]halterFake // commands by which a guest can be halted from inside
+	signal  syscall.Signal        // the last that was sent
 	halted  []string              // those that were run, and how long after since
 	since   time.Time
 }
@@ -251,6 +253,7 @@ func (f fakeRuntime) Usage(id int64) sysctl.Usage     { return sysctl.Usage{Proc
 
 func (f fakeRuntime) Signal(id int64, sig syscall.Signal) error {
 	return f.hit("runtime signal", func() error {
+		f.signal = sig
 		if r := f.running[id]; r != nil && r.halts {
 			close(r.ended)
 		}
@@ -979,7 +982,7 @@ func (f fakeCatalogue) Schema() []byte        { return []byte("{}") }
 func (f fakeCatalogue) Remotes() []string     { return []string{"images"} }
 func (f fakeCatalogue) Edition(string) string { return f.edition }
 func (f fakeCatalogue) Build(ctx context.Context, ref, dir string, o manager.TreeOptions) (manager.Tree, error) {
-	t := manager.Tree{Source: "bootstrap", Inputs: fmt.Sprintf("inputs-%s-%v%s", f.edition, o.Set, o.Arch)}
+	t := manager.Tree{Source: "bootstrap", Chosen: f.chosen, Inputs: fmt.Sprintf("inputs-%s-%v%s", f.edition, o.Set, o.Arch)}
 	if o.Note != nil {
 		o.Note("tried")
 	}

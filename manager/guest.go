@@ -20,6 +20,7 @@ func (m *Manager) current(t sysctl.Tree, g sysctl.Guest) (sysctl.Guest, error) {
 	if err != nil {
 		return g, sysctl.Wrap(err, "detect the guest")
 	}
+	now.Choose(g.Chosen)
 	if now.Arch == "" {
 		now.Arch, now.Bits = g.Arch, g.Bits
 	}

@@ -3,6 +3,7 @@ package manager_test
 import (
 	"errors"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/sysctl-os/sysctl"
@@ -147,5 +148,30 @@ func TestGuestNetworkKeep(t *testing.T) {
 	r, err := h.RenderNetwork(ctx, manager.RenderOptions{Name: "web1"})
 	if slices.Contains(h.w.calls, "render") || err != nil || len(r.Changes) > 0 || r.Reason != "guest.network is keep" {
 		t.Errorf("%v: %+v, %v", h.w.calls, r, err)
+	}
+}
+
+// What a template chose takes the place of what is found, when its image is made and whenever the guest is looked at again.
+func TestChosenGuest(t *testing.T) {
+	for halt, want := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGRTMIN+4": 38, "SIGRTMIN": 34, "": 37} {
+		h := newHouse(t)
+		h.w.chosen = sysctl.GuestChoice{Renderer: "ifupdown 0.6", Halt: halt}
+		b := h.build(t, manager.BuildOptions{})
+		if g := b.Image.Guest; g.Renderer != "ifupdown" || g.Dialect != "0.6" || !slices.Contains(g.Evidence, "template: network files of ifupdown 0.6") {
+			t.Errorf("the image: %+v", g)
+		}
+		if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "web1", Start: true}); err != nil {
+			t.Fatal(err)
+		}
+		h.w.print, h.w.none = "upgraded", true // nobody would be found to configure the network
+		kind(t, h.Stop(t.Context(), "web1", manager.StopOptions{}), "")
+		if h.w.signal != want {
+			t.Errorf("%q: halted by %v, want %v", halt, h.w.signal, want)
+		}
+		kind(t, h.Start(t.Context(), "web1", manager.StartOptions{}), "")
+		inst, err := h.db.Instance(t.Context(), "web1")
+		if err != nil || inst.Guest.Renderer != "ifupdown" || inst.Guest.Dialect != "0.6" || inst.Guest.Fingerprint != "upgraded" {
+			t.Errorf("looked at again: %+v, %v", inst.Guest, err)
+		}
 	}
 }

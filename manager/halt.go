@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -69,7 +70,7 @@ func (m *Manager) halt(ctx context.Context, inst sysctl.Instance, o StopOptions)
 
 // signal tries init's own signal.
 func (h *halting) signal() (ended bool, err error) {
-	sig := h.m.Runtime.HaltSignal(h.inst.Guest.Init)
+	sig := h.m.haltSignal(h.inst.Guest)
 	if err := h.m.Runtime.Signal(h.inst.ID, sig); err != nil {
 		return false, err
 	}
@@ -133,11 +134,25 @@ func (h *halting) note(ended bool) string {
 
 func quoted(argv []string) string { return `"` + strings.Join(argv, " ") + `"` }
 
+// haltSignal is the signal that asks a guest's init to halt: the one that was chosen, or its kind's.
+func (m *Manager) haltSignal(g sysctl.Guest) syscall.Signal {
+	if rt, ok := strings.CutPrefix(g.Chosen.Halt, "SIGRTMIN"); ok {
+		n, _ := strconv.Atoi(rt) // recipes are checked; without a number it is the first
+		return syscall.Signal(rtMin + n)
+	}
+	if sig := unix.SignalNum(g.Chosen.Halt); sig != 0 {
+		return sig
+	}
+	return m.Runtime.HaltSignal(g.Init)
+}
+
+// rtMin is glibc's SIGRTMIN.
+const rtMin = 34
+
 // SignalName is a signal as people write it.
 func SignalName(sig syscall.Signal) string {
-	const min = 34 // glibc's SIGRTMIN
-	if sig >= min {
-		return fmt.Sprintf("SIGRTMIN+%d", sig-min)
+	if sig >= rtMin {
+		return fmt.Sprintf("SIGRTMIN+%d", sig-rtMin)
 	}
 	return unix.SignalName(sig)
 }

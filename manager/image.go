@@ -31,7 +31,7 @@ func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Pro
 	}
 	image.Source = filled.Source
 	p.Report("prepare", 0, 0)
-	if image.Guest, err = m.prepareTree(k.at(filled.Dir).Tree(), filled.Skip); err != nil {
+	if image.Guest, err = m.prepareTree(k.at(filled.Dir).Tree(), filled.Skip, filled.Chosen); err != nil {
 		return image, err
 	}
 	image.Arch = image.Guest.Arch
@@ -43,12 +43,13 @@ func (m *Manager) addImage(ctx context.Context, image sysctl.Image, p sysctl.Pro
 	return m.DB.Image(ctx, id)
 }
 
-// prepareTree finds out which guest a tree under construction is of and prepares it.
-func (m *Manager) prepareTree(tree sysctl.Tree, skip []string) (sysctl.Guest, error) {
+// prepareTree finds out which guest a tree under construction is of, but for what was chosen, and prepares it.
+func (m *Manager) prepareTree(tree sysctl.Tree, skip []string, chosen sysctl.GuestChoice) (sysctl.Guest, error) {
 	guest, err := m.Guests.Detect(tree)
 	if err != nil {
 		return guest, sysctl.Wrap(err, "detect the guest")
 	}
+	guest.Choose(chosen)
 	if !guest.Known() {
 		return guest, nil
 	}

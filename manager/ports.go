@@ -254,5 +254,6 @@ type Tree struct {
 	Inputs string   // digest of everything that went in
 	Cached bool     // Have knew them: nothing was made
 	Skip   []string // steps of preparation to leave out
-	Dir    string   // where it is: the directory it was to be made in, or what TreeOptions.Stack returned
+	Chosen sysctl.GuestChoice
+	Dir    string // where it is: the directory it was to be made in, or what TreeOptions.Stack returned
 }

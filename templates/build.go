@@ -58,7 +58,8 @@ type Built struct {
 	Inputs string   // SHA-256 of everything that went in, see inputs
 	Cached bool     // Have knew the inputs: dir is as it was, Source is empty
 	Skip   []string // PrepareOptions.Skip, as the recipe wants it
-	Dir    string   // where the tree is: in dir, or where BuildOptions.Stack said
+	Chosen sysctl.GuestChoice
+	Dir    string // where the tree is: in dir, or where BuildOptions.Stack said
 }
 
 // Build makes the base system of the template ref in dir, an existing empty directory. The recipe's sources are tried in
@@ -243,7 +244,7 @@ func (b *build) try(ctx context.Context, s recipeSource) (Built, error) {
 	if err != nil {
 		return Built{}, err
 	}
-	built := Built{Inputs: b.inputs(s, o.identity), Skip: skip}
+	built := Built{Inputs: b.inputs(s, o.identity), Skip: skip, Chosen: b.recipe.chosen()}
 	if b.Have != nil && b.Have(built.Inputs) {
 		built.Cached = true
 		return built, nil

@@ -43,6 +43,8 @@ type recipe struct {
 	Packages    recipePackages    `yaml:"packages" doc:"what a source that is no whole system gets installed"`
 	Services    recipeServices    `yaml:"services" doc:"what the guest's init is told"`
 	Files       []recipeFile      `yaml:"files" doc:"written over what the source gave"`
+	Renderer    string            `yaml:"renderer" is:"renderer" doc:"whose files configure the network, with the dialect (doc/guests.md), in place of what is found"`
+	Halt        string            `yaml:"halt" is:"signal" doc:"the signal by which its init halts, in place of the one that its kind is known to"`
 	Prep        []string          `yaml:"prep" is:"prep" doc:"steps of preparation to leave out, each with a minus before its name (sysctl template show NAME --steps)"`
 	Test        recipeTest        `yaml:"test" json:"-" doc:"what sysctl template test expects of the guest, beside what it expects of every one"`
 }
@@ -163,7 +165,13 @@ func (r recipe) guest() sysctl.Guest {
 		g.Arch = r.OS.Arch[0]
 	}
 	g.Bits = bitsOf(g.Arch)
+	g.Choose(r.chosen())
 	return g
+}
+
+// chosen is what the recipe says in place of what would be found.
+func (r recipe) chosen() sysctl.GuestChoice {
+	return sysctl.GuestChoice{Renderer: r.Renderer, Halt: r.Halt}
 }
 
 // packagesOf is the package database that the guests of a family have, as detection names it.

@@ -40,8 +40,11 @@ func forms() map[string]form {
 		"place":    {`^((https?|file)://|/)[^\s]+$`, "an http, https or file URL or an absolute path"},
 		"sha256":   {`^[0-9a-f]{64}$`, "a SHA-256 in 64 hexadecimal digits"},
 		"digest":   {`^sha256:[0-9a-f]{64}$`, `a digest "sha256:" and 64 hexadecimal digits`},
-		"prep":     {`^-[a-z][a-z0-9-]*$`, "a step of preparation with a minus before its name: -console"},
-		"image":    {`^[a-z0-9][a-z0-9.-]*(:[0-9]+)?/[a-z0-9][a-z0-9._/-]*(:[a-zA-Z0-9_][a-zA-Z0-9._-]*)?$`, "REGISTRY/REPOSITORY:TAG"},
+		"renderer": {`^(ifupdown (0\.[678]|ng|busybox)|networkd|networkmanager|netplan|ifcfg-redhat el[5678]|ifcfg-suse (ifup|wicked)|` +
+			`netifrc (baselayout1|openrc)|rc\.inet1 1[45]|runit|netctl|none)$`, `a kind of network files such as "ifupdown 0.8" or networkd`},
+		"signal": {`^SIG(PWR|INT|TERM|CONT|HUP|QUIT|WINCH|USR[12]|RTMIN(\+([0-9]|[12][0-9]|30))?)$`, "a signal such as SIGPWR or SIGRTMIN+3"},
+		"prep":   {`^-[a-z][a-z0-9-]*$`, "a step of preparation with a minus before its name: -console"},
+		"image":  {`^[a-z0-9][a-z0-9.-]*(:[0-9]+)?/[a-z0-9][a-z0-9._/-]*(:[a-zA-Z0-9_][a-zA-Z0-9._-]*)?$`, "REGISTRY/REPOSITORY:TAG"},
 	}
 }
 

@@ -120,6 +120,7 @@ func TestSchema(t *testing.T) {
 		{"packages:", "package:"}, {"suite: bookworm", "sweet: bookworm"}, {"aliases: [my/os, bookworm]", "aliases: {a: b}"}, {"template/v1", "template/v9"},
 		{"my/os", "my os"}, {"[systemd-sysv]", "[--hook-dir=/tmp]"}, {"type: bootstrap", "type: oci"}, {"type: bootstrap", "type: ostree"}, {"os: {family: debian", "os: {family: beos"},
 		{"  - {type: bootstrap, suite: bookworm, variant: minbase}\n", "  - {type: tar, url: /x}\n"}, {good, "{}"},
+		{"packages:", "renderer: [ifupdown]\npackages:"}, {"packages:", "renderer: ifupdown\npackages:"}, {"packages:", "halt: 9\npackages:"}, {"packages:", "halt: SIGKILL\npackages:"},
 	} {
 		if why := check(strings.Replace(good, x[0], x[1], 1)); why == "" {
 			t.Errorf("%s in place of %s fits", x[1], x[0])
