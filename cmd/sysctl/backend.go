@@ -126,6 +126,8 @@ type deviceVerbs interface {
 type fileVerbs interface {
 	PushFiles(ctx context.Context, sources []string, to manager.FileRef, in io.Reader, o manager.FileOptions) error
 	PullFiles(ctx context.Context, refs []manager.FileRef, dst string, out io.Writer, o manager.FileOptions) error
+	PushPacked(ctx context.Context, names []string, to manager.FileRef, in io.Reader, o manager.FileOptions) error
+	PullPacked(ctx context.Context, refs []manager.FileRef, out io.Writer, o manager.FileOptions) error
 	DeleteFile(ctx context.Context, ref manager.FileRef, all bool) error
 	MakeDir(ctx context.Context, ref manager.FileRef, o manager.FileOptions) error
 	ListFiles(ctx context.Context, ref manager.FileRef) ([]sysctl.File, error)

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -920,6 +922,54 @@ func (f *fake) PullFiles(ctx context.Context, refs []manager.FileRef, dst string
 		}
 	}
 	return nil
+}
+
+// What comes and goes in streams is in a tree beside the state.
+func (f *fake) tree(ref manager.FileRef) string {
+	return filepath.Join(os.Getenv("FAKE_STATE")+".tree", ref.Instance, ref.Path)
+}
+
+func (f *fake) PushPacked(ctx context.Context, names []string, to manager.FileRef, in io.Reader, o manager.FileOptions) error {
+	if _, err := f.on("file push", to.Instance); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "fake-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = manager.UnpackFiles(ctx, in, dir)
+	}
+	for i, name := range names {
+		if err == nil {
+			dst := f.tree(to)
+			if info, statErr := os.Stat(dst); statErr == nil && info.IsDir() || strings.HasSuffix(to.Path, "/") || len(names) > 1 {
+				dst = filepath.Join(dst, name)
+			}
+			if err = os.MkdirAll(filepath.Dir(dst), 0o755); err == nil {
+				err = os.Rename(filepath.Join(dir, strconv.Itoa(i), name), dst)
+			}
+		}
+	}
+	return err
+}
+
+func (f *fake) PullPacked(ctx context.Context, refs []manager.FileRef, out io.Writer, o manager.FileOptions) error {
+	dir, err := os.MkdirTemp("", "fake-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var sources []string
+	for i, ref := range refs {
+		in := filepath.Join(dir, strconv.Itoa(i))
+		if err := os.Mkdir(in, 0o700); err != nil {
+			return err
+		}
+		if exec.Command("cp", "-a", f.tree(ref), in).Run() != nil {
+			return sysctl.E(sysctl.NotFound, "file pull %s: no such file", ref)
+		}
+		sources = append(sources, in+"/.")
+	}
+	return manager.PackFiles(ctx, out, sources, true, nil)
 }
 
 func (f *fake) DeleteFile(ctx context.Context, ref manager.FileRef, all bool) error {

@@ -113,6 +113,7 @@ are left out. Without, a link is followed. Holes and user.* attributes are kept 
 		Args: takes(2, -1),
 	}
 	f.register(cmd, true, true)
+	packed := packedFlag(cmd)
 	ref := a.fileRefs()
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 0 {
@@ -127,17 +128,30 @@ are left out. Without, a link is followed. Holes and user.* attributes are kept 
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		sources, last := args[:len(args)-1], args[len(args)-1]
 		to, err := fileRef(last)
-		if err == nil && len(sources) > 1 && slices.Contains(sources, "-") {
+		if err == nil && !*packed && len(sources) > 1 && slices.Contains(sources, "-") {
 			err = sysctl.E(sysctl.Invalid, "standard input cannot be one of several sources")
 		}
 		if err != nil {
 			return sysctl.Wrap(err, "file push")
 		}
 		return a.copying(cmd, f, to.Instance, func(ctx context.Context, b backend, o manager.FileOptions) error {
+			if *packed {
+				return b.PushPacked(ctx, sources, to, a.stdin, o)
+			}
 			return b.PushFiles(ctx, sources, to, a.stdin, o)
 		})
 	}
 	return a.verb(cmd, fileTraits())
+}
+
+// packedFlag has standard input or output be a stream of files (manager.PackFiles), whose names here the arguments are: what
+// another machine's "sysctl -H" calls.
+func packedFlag(cmd *cobra.Command) *bool {
+	packed := cmd.Flags().Bool("packed", false, "")
+	if err := cmd.Flags().MarkHidden("packed"); err != nil {
+		panic(err)
+	}
+	return packed
 }
 
 // copying runs a copy with its options and progress.
@@ -179,6 +193,7 @@ entered.`,
 		Args: takes(2, -1),
 	}
 	f.register(cmd, true, false)
+	packed := packedFlag(cmd)
 	ref := a.fileRefs()
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		words, how := ref(cmd, args, word)
@@ -197,6 +212,9 @@ entered.`,
 			return sysctl.Wrap(err, "file pull")
 		}
 		return a.copying(cmd, f, refs[0].Instance, func(ctx context.Context, b backend, o manager.FileOptions) error {
+			if *packed {
+				return b.PullPacked(ctx, refs, dataWriter{a.stdout}, o)
+			}
 			return b.PullFiles(ctx, refs, target, dataWriter{a.stdout}, o)
 		})
 	}

@@ -205,7 +205,7 @@ func TestOverSSH(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(far.dir, ".*.part")); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
-	for _, args := range [][]string{{"file", "push", "-r", ".", "web1/root"}, {"image", "import", "./note", "--alias", "x"}} {
+	for _, args := range [][]string{{"file", "push", ".", "web1/root"}, {"mount", "web1", "/mnt"}, {"image", "import", "./note", "--alias", "x"}} {
 		if got := far.run(t, "", args...); got.status == 0 || !strings.Contains(got.stderr, "hint: ") {
 			t.Errorf("%q: %+v", args, got)
 		}
@@ -215,6 +215,95 @@ func TestOverSSH(t *testing.T) {
 	complete.Env = far.env
 	if out, err := complete.Output(); err != nil || !strings.HasPrefix(string(out), "old1\n") {
 		t.Errorf("completion: %q, %v", out, err)
+	}
+}
+
+// Directories and several files go both ways through one connection, and archives of instances to and from files of this machine.
+func TestFilesOverSSH(t *testing.T) {
+	far := newFarSide(t)
+	at := func(name string) string { return filepath.Join(far.dir, name) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reads := func(name, want string) {
+		t.Helper()
+		if b, err := os.ReadFile(at(name)); string(b) != want {
+			t.Errorf("%s is %q, %v", name, b, err)
+		}
+	}
+	ok := func(args ...string) {
+		t.Helper()
+		if got := far.run(t, "", args...); got.status != 0 || got.stderr != "" {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	fails := func(status int, says string, args ...string) {
+		t.Helper()
+		if got := far.run(t, "", args...); got.status != status || !strings.Contains(got.stderr, says) {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	must(os.MkdirAll(at("site/sub"), 0o755))
+	must(os.WriteFile(at("site/a"), []byte("of a\n"), 0o640))
+	must(os.WriteFile(at("site/sub/big"), bytes.Repeat([]byte("big "), 1<<20), 0o644))
+	must(os.Symlink("../a", at("site/sub/link")))
+	must(os.WriteFile(at("b"), []byte("of b\n"), 0o600))
+
+	ok("file", "push", "-r", "site", "web1/srv/")
+	ok("file", "pull", "-r", "web1/srv/site", "back")
+	if out, err := exec.Command("diff", "-r", "--no-dereference", at("site"), at("back")).CombinedOutput(); err != nil {
+		t.Errorf("it came back as another: %s", out)
+	}
+	if info, err := os.Stat(at("back/a")); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", info, err)
+	}
+	ok("file", "push", "site/a", "b", "web1/two/")
+	must(os.Mkdir(at("into"), 0o755))
+	ok("file", "pull", "web1/two/a", "web1/two/b", "into")
+	reads("into/a", "of a\n")
+	reads("into/b", "of b\n")
+	ok("file", "pull", "-rp", "web1/srv/site/sub", "made/for/it/")
+	if target, err := os.Readlink(at("made/for/it/sub/link")); target != "../a" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+
+	// What fails leaves nothing here, and nothing there that is half.
+	fails(3, "not found", "file", "push", "-r", "site", "nobody/srv/")
+	fails(3, "no such file", "file", "pull", "-r", "web1/absent", "none")
+	fails(3, "site/absent: no such file", "file", "push", "-r", "site", "site/absent", "web1/half/")
+	fails(2, "site is a directory\nhint: add --recursive", "file", "push", "site", "web1/half/")
+	fails(3, "there is no directory no\nhint: add --create-dirs", "file", "pull", "-r", "web1/srv/site", "no/x")
+	for _, name := range []string{"none", "no", "state.tree/web1/half"} {
+		if _, err := os.Lstat(at(name)); err == nil {
+			t.Errorf("%s is there", name)
+		}
+	}
+	if left, _ := filepath.Glob(at(".sysctl-*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+
+	ok("export", "web1", "web1.tar.zst", "--thin")
+	reads("web1.tar.zst", "archive web1 true\n")
+	fails(4, "web1.tar.zst exists", "export", "web1", "web1.tar.zst")
+	fails(3, "", "export", "nobody", "nobody.tar")
+	if got := far.run(t, "", "export", "web1", "-"); got.stdout != "archive web1 false\n" {
+		t.Errorf("export to a stream: %+v", got)
+	}
+	if got := far.run(t, "", "import", "web1.tar.zst", "web7"); got.status != 0 || !strings.HasPrefix(got.stdout, "web7\n") {
+		t.Errorf("import: %+v", got)
+	}
+	if got := far.run(t, "archive web1 false\n", "import", "-", "web8"); got.status != 0 || !strings.HasPrefix(got.stdout, "web8\n") {
+		t.Errorf("import from a stream: %+v", got)
+	}
+	fails(2, "no archive", "import", "b")
+	fails(3, "absent", "import", "absent")
+	fails(8, "it would be mounted there", "mount", "web1", "/mnt")
+	ok("mount")
+	if list, _ := filepath.Glob(at("nobody*")); len(list) > 0 {
+		t.Errorf("left: %q", list)
 	}
 }
 

@@ -1,21 +1,28 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/manager"
 )
 
 // carry makes of a command line for another machine those that are run there: what it says of this machine comes along. Files
-// that "file push" and "file pull" copy travel through standard input and output; of other verbs a path is the other machine's.
+// that "file push", "file pull", "export" and "import" are about are this machine's, and travel through standard input and output;
+// of other verbs a path is the other machine's. None is to be run where what there was to run has been.
 // A command line that is wrong goes as it is: who runs it will say so.
 func (a *app) carry(ctx context.Context, host sshHost, cmd *cobra.Command, rest []string) ([]sshCall, error) {
 	as := []sshCall{{host: host, args: rest}}
@@ -26,15 +33,27 @@ func (a *app) carry(ctx context.Context, host sshHost, cmd *cobra.Command, rest 
 	case "exec", "shell":
 		as[0].args = a.ownVariables(rest)
 		return as, nil
-	case "file push", "file pull":
+	case "file push", "file pull", "export", "import", "mount":
 		_, words, err := cmd.Root().Find(rest)
-		if err != nil || cmd.ParseFlags(words) != nil || len(cmd.Flags().Args()) < 2 || flagIs(cmd, "help") {
+		if err != nil || cmd.ParseFlags(words) != nil || flagIs(cmd, "help") || cmd.Args(cmd, cmd.Flags().Args()) != nil {
 			return as, nil
 		}
-		if verb == "file push" {
-			return a.push(host, cmd, cmd.Flags().Args())
+		switch args := cmd.Flags().Args(); verb {
+		case "file push":
+			return a.push(ctx, host, cmd, args)
+		case "file pull":
+			return nil, a.pull(ctx, host, cmd, args)
+		case "export":
+			return nil, a.export(ctx, host, cmd, args)
+		case "import":
+			return a.load(host, cmd, args)
+		default:
+			if len(args) == 0 {
+				return as, nil // what is mounted there
+			}
+			return nil, sysctl.E(sysctl.Unsupported, "mount: with -H it would be mounted there, on %s, where nobody here sees it", host.name).
+				WithHint("sysctl -H %s file pull -r %s/ DIRECTORY, or on that machine: sysctl mount", host.name, quoteArg(args[0]))
 		}
-		return nil, a.pull(ctx, host, cmd, cmd.Flags().Args())
 	default:
 		return as, foreignPaths(host, cmd, rest)
 	}
@@ -84,82 +103,201 @@ func flagWords(cmd *cobra.Command, but ...string) (words []string) {
 	return words
 }
 
-// push makes one call of each source, which the instance gets from standard input.
-func (a *app) push(host sshHost, cmd *cobra.Command, args []string) (calls []sshCall, err error) {
+// push makes one call, which has the sources from standard input: the file itself where it is one, else a stream of all.
+func (a *app) push(ctx context.Context, host sshHost, cmd *cobra.Command, args []string) ([]sshCall, error) {
 	sources, target := args[:len(args)-1], args[len(args)-1]
 	flags := flagWords(cmd)
-	if slices.Equal(sources, []string{"-"}) {
-		return []sshCall{{host: host, args: slices.Concat([]string{"file", "push"}, flags, []string{"--", "-", target})}}, nil
+	if slices.Contains(sources, "-") { // where there are others, the other side says what is wrong
+		return []sshCall{{host: host, args: slices.Concat([]string{"file", "push"}, flags, []string{"--"}, args)}}, nil
 	}
-	name, inside, _ := strings.Cut(target, "/")
-	if flagIs(cmd, "recursive") {
-		return nil, sysctl.E(sysctl.Unsupported, "file push: with -H it copies files, no directories").
-			WithHint("tar -c %s | sysctl -H %s exec %s -- tar -x -C %s", quoteArgs(sources), host.name, quoteArg(name), quoteArg("/"+inside))
+	if len(sources) == 1 && !flagIs(cmd, "recursive") {
+		return a.pushOne(host, cmd, sources[0], target, flags)
 	}
 	for _, source := range sources {
-		f, err := os.Open(source)
-		if err != nil {
-			return nil, sysctl.Wrap(err, "file push")
+		look := os.Lstat
+		if !flagIs(cmd, "recursive") {
+			look = os.Stat
 		}
-		info, err := f.Stat()
-		if err != nil {
-			return nil, sysctl.Wrap(err, "file push")
+		if info, err := look(source); err != nil {
+			return nil, sysctl.E(kindOfFile(err), "file push: %w", err)
+		} else if info.IsDir() && !flagIs(cmd, "recursive") {
+			return nil, isDirectory(source)
 		}
-		if info.IsDir() {
-			return nil, sysctl.E(sysctl.Invalid, "file push: %s is a directory", source).
-				WithHint("tar -c %s | sysctl -H %s exec %s -- tar -x -C %s", quoteArg(source), host.name, quoteArg(name), quoteArg("/"+inside))
-		}
-		to, own := target, flags
-		if len(sources) > 1 || inside == "" || strings.HasSuffix(target, "/") {
-			to = strings.TrimRight(target, "/") + "/" + filepath.Base(source)
-		}
-		if !cmd.Flags().Changed("mode") {
-			own = append(slices.Clone(flags), fmt.Sprintf("--mode=%04o", info.Mode().Perm()))
-		}
-		calls = append(calls, sshCall{host: host, stdin: f, args: slices.Concat([]string{"file", "push"}, own, []string{"--", "-", to})})
 	}
-	return calls, nil
+	call := sshCall{host: host, args: slices.Concat([]string{"file", "push", "--packed"}, flags, []string{"--"}, manager.SourceNames(sources), []string{target})}
+	return nil, a.pour(ctx, call, func(ctx context.Context, w io.Writer) error {
+		return sysctl.Wrap(manager.PackFiles(ctx, w, sources, flagIs(cmd, "recursive"), a.tellNote()), "file push")
+	})
 }
 
-// pull fetches files one after the other. Each appears here whole or not at all.
+func isDirectory(source string) error {
+	return sysctl.E(sysctl.Invalid, "file push: %s is a directory", source).WithHint("add --recursive to copy directories")
+}
+
+// pushOne makes the call for one file, which goes as it is.
+func (a *app) pushOne(host sshHost, cmd *cobra.Command, source, target string, flags []string) ([]sshCall, error) {
+	f, err := os.Open(source)
+	if err != nil {
+		return nil, sysctl.E(kindOfFile(err), "file push: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, sysctl.Wrap(err, "file push")
+	}
+	if info.IsDir() {
+		return nil, isDirectory(source)
+	}
+	if name, inside, _ := strings.Cut(target, "/"); inside == "" || strings.HasSuffix(target, "/") {
+		target = strings.TrimRight(name+"/"+inside, "/") + "/" + filepath.Base(source)
+	}
+	if !cmd.Flags().Changed("mode") {
+		flags = append(slices.Clone(flags), fmt.Sprintf("--mode=%04o", info.Mode().Perm()))
+	}
+	return []sshCall{{host: host, stdin: f, args: slices.Concat([]string{"file", "push"}, flags, []string{"--", "-", target})}}, nil
+}
+
+// pour runs a call whose standard input write gives. An error of write's is the one that is returned.
+func (a *app) pour(ctx context.Context, call sshCall, write func(context.Context, io.Writer) error) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	call.stdin = r
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wrote := make(chan error, 1)
+	go func() {
+		err := write(ctx, w)
+		w.Close()
+		wrote <- err
+	}()
+	err = a.travel(ctx, call)
+	r.Close() // who still writes gets EPIPE
+	if wrong := <-wrote; wrong != nil && !errors.Is(wrong, syscall.EPIPE) && !errors.Is(wrong, context.Canceled) {
+		return wrong
+	}
+	return err
+}
+
+// drain runs a call whose standard output read takes. Where the call fails, that is what is returned.
+func (a *app) drain(ctx context.Context, call sshCall, read func(context.Context, io.Reader) error) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	call.out = w
+	took := make(chan error, 1)
+	go func() {
+		err := read(ctx, r)
+		r.Close() // who still writes gets EPIPE
+		took <- err
+	}()
+	err = a.travel(ctx, call)
+	w.Close()
+	wrong := <-took
+	if sysctl.KindOf(wrong) == sysctl.Invalid && err != nil { // it was cut off, as the call has failed
+		return err
+	}
+	return cmp.Or(wrong, err)
+}
+
+// pull fetches files: one as it is, several and directories as a stream, which is complete before any of it appears.
 func (a *app) pull(ctx context.Context, host sshHost, cmd *cobra.Command, args []string) error {
-	refs, target := args[:len(args)-1], args[len(args)-1]
+	words, target := args[:len(args)-1], args[len(args)-1]
 	flags := flagWords(cmd, "create-dirs", "mode")
-	if flagIs(cmd, "recursive") && target != "-" {
-		ref, _ := fileRef(refs[0])
-		return sysctl.E(sysctl.Unsupported, "file pull: with -H it copies files, no directories").
-			WithHint("sysctl -H %s exec %s -- tar -c -C %s . | tar -x -C %s", host.name, quoteArg(ref.Instance), quoteArg(ref.Path), quoteArg(target))
+	call := func(out *os.File, more ...string) sshCall {
+		return sshCall{host: host, out: out, args: slices.Concat([]string{"file", "pull"}, flags, more)}
 	}
-	call := func(ref string, out *os.File) sshCall {
-		return sshCall{host: host, out: out, args: slices.Concat([]string{"file", "pull"}, flags, []string{"--", ref, "-"})}
+	if target == "-" {
+		return a.travel(ctx, call(nil, slices.Concat([]string{"--"}, words, []string{"-"})...))
 	}
-	info, err := os.Stat(target)
-	into := err == nil && info.IsDir() || strings.HasSuffix(target, "/") || len(refs) > 1
-	for _, word := range refs {
-		if target == "-" {
-			if err := a.travel(ctx, call(word, nil)); err != nil {
-				return err
-			}
-			continue
-		}
+	refs, err := fileRefs(words)
+	if err != nil {
+		return sysctl.Wrap(err, "file pull")
+	}
+	if len(refs) == 1 && !flagIs(cmd, "recursive") {
 		to := target
-		if ref, err := fileRef(word); err != nil {
-			return sysctl.Wrap(err, "file pull")
-		} else if into {
-			if to = filepath.Join(target, path.Base(ref.Path)); path.Base(ref.Path) == "/" {
-				return sysctl.E(sysctl.Invalid, "file pull: %s is a directory", word)
+		if info, err := os.Stat(target); err == nil && info.IsDir() || strings.HasSuffix(target, "/") {
+			if to = filepath.Join(target, path.Base(refs[0].Path)); path.Base(refs[0].Path) == "/" {
+				return sysctl.E(sysctl.Invalid, "file pull: %s is a directory", words[0])
 			}
 		}
-		if err := a.pullOne(cmd, to, func(f *os.File) error { return a.travel(ctx, call(word, f)) }); err != nil {
-			return err
+		return a.pullOne(cmd, to, func(f *os.File) error { return a.travel(ctx, call(f, "--", words[0], "-")) })
+	}
+	o, err := pullFlags(cmd).options(nil, nil)
+	if err != nil {
+		return sysctl.Wrap(err, "file pull")
+	}
+	o.Parents = flagIs(cmd, "create-dirs")
+	beside := target // on the filesystem that it goes to
+	if info, err := os.Stat(target); (err != nil || !info.IsDir()) && len(refs) == 1 && !strings.HasSuffix(target, "/") {
+		beside = filepath.Dir(target)
+	}
+	if o.Parents {
+		if err := os.MkdirAll(beside, 0o755); err != nil {
+			return sysctl.Wrap(err, "file pull")
 		}
 	}
-	return nil
+	part, err := os.MkdirTemp(beside, ".sysctl-pull-")
+	if errors.Is(err, fs.ErrNotExist) {
+		return sysctl.E(sysctl.NotFound, "file pull: there is no directory %s", beside).WithHint("add --create-dirs to make it")
+	}
+	if err != nil {
+		return sysctl.Wrap(err, "file pull")
+	}
+	defer os.RemoveAll(part)
+	if o.Mode != nil {
+		flags = append(flags, fmt.Sprintf("--mode=%04o", o.Mode.Perm()))
+	}
+	packed := call(nil, slices.Concat([]string{"--packed", "--"}, words, []string{"-"})...)
+	err = a.drain(ctx, packed, func(ctx context.Context, r io.Reader) error {
+		return sysctl.Wrap(manager.UnpackFiles(ctx, r, part), "file pull")
+	})
+	if err == nil {
+		err = manager.PlaceFiles(part, refs, target, o)
+	}
+	return err
+}
+
+func pullFlags(cmd *cobra.Command) fileFlags {
+	return fileFlags{mode: cmd.Flags().Lookup("mode").Value.String()}
+}
+
+// export writes an instance of the other machine to a file of this one, which has its name when it is whole.
+func (a *app) export(ctx context.Context, host sshHost, cmd *cobra.Command, args []string) error {
+	name, file := args[0], args[1]
+	call := sshCall{host: host, args: slices.Concat([]string{"export"}, flagWords(cmd), []string{"--", name, "-"})}
+	if file == "-" {
+		return a.travel(ctx, call)
+	}
+	return newFile([]string{"export", name}, file, name+".tar.zst", func(w io.Writer) error {
+		return a.drain(ctx, call, func(_ context.Context, r io.Reader) error {
+			_, err := io.Copy(w, r)
+			return sysctl.Wrap(err, "export %s", name)
+		})
+	})
+}
+
+// load has the other machine make an instance of a file of this one.
+func (a *app) load(host sshHost, cmd *cobra.Command, args []string) ([]sshCall, error) {
+	call := sshCall{host: host, args: slices.Concat([]string{"import"}, flagWords(cmd), []string{"--", "-"}, args[1:])}
+	if args[0] == "-" {
+		return []sshCall{call}, nil
+	}
+	f, err := os.Open(args[0])
+	if err != nil {
+		return nil, sysctl.E(kindOfFile(err), "import: %w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, sysctl.E(sysctl.Invalid, "import %s: it is a directory", args[0]).WithHint("sysctl -H %s import FILE", host.name)
+	}
+	call.stdin = f
+	return []sshCall{call}, nil
 }
 
 // pullOne has a file filled beside where it is to be, and gives it its name when it is whole.
 func (a *app) pullOne(cmd *cobra.Command, to string, fill func(*os.File) error) error {
-	o, err := fileFlags{mode: cmd.Flags().Lookup("mode").Value.String()}.options(nil, nil)
+	o, err := pullFlags(cmd).options(nil, nil)
 	if err != nil {
 		return sysctl.Wrap(err, "file pull")
 	}
@@ -189,8 +327,8 @@ func (a *app) pullOne(cmd *cobra.Command, to string, fill func(*os.File) error) 
 // pathArgument is where verbs take the path of a file: the number of the argument, -1 where all may be one.
 func pathArgument(verb string) (n int, takes bool) {
 	n, takes = map[string]int{
-		"image import": 0, "image export": 1, "import": 0, "export": 1, "detect": 0, "template validate": 0, "template build": 0,
-		"profile create": 1, "launch": 0, "create": 0, "check": -1, "mount": 1,
+		"image import": 0, "image export": 1, "detect": 0, "template validate": 0, "template build": 0,
+		"profile create": 1, "launch": 0, "create": 0, "check": -1,
 	}[verb]
 	return n, takes
 }
