@@ -14,8 +14,9 @@ func (a *app) mountCmd() *cobra.Command {
 		Use:   "mount [NAME DIRECTORY [SNAPSHOT]]",
 		Short: "show an instance's files in a directory of the host",
 		Long: `Mounts what an instance's root is, or was at a snapshot, on an empty directory of the host, for backup tools such as
-borg and rsync: owners are as in the guest, and nothing of its own mounts is in it. It is read-only ("sysctl file"
-writes), and devices and programs in it have no effect on the host.
+borg and rsync: owners are as in the guest, and nothing of its own mounts is in it. Devices and programs in it have no
+effect on the host. It is read-only: a writable one would have to keep the instance from starting for as long as it is
+there, and no process stays that could. What is restored goes in by "sysctl file push -r", running or not.
 
 The instance may run, and be started and stopped meanwhile. Of a guest that runs, what it changes where somebody has
 looked already may not be seen: mount it anew for each backup, or mount a snapshot, which is one moment of all files.
