@@ -38,7 +38,7 @@ type BootDisk struct {
 // guest cannot configure itself (an unknown guest).
 type BootNIC struct {
 	Device   string
-	Type     string // veth, macvlan, phys
+	Type     string // veth; macvlan or phys of one that is plugged in
 	Link     string // bridge, parent interface, or the interface itself
 	Card     Card   // of type phys: what it is on the host
 	HostName string // of the host end of a veth

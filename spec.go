@@ -26,6 +26,7 @@ type Spec struct {
 	Guest       GuestSpec
 	Compat      map[string]Choice // compat.*: by measure
 	Snapshots   SnapshotSpec
+	Root        RootDisk
 	Disks       []Disk
 	NICs        []NICSpec
 	Proxies     []Proxy
@@ -115,6 +116,12 @@ type Disk struct {
 
 // InDev reports whether it is seen below /dev, which the runtime makes anew for each run.
 func (d Disk) InDev() bool { return strings.HasPrefix(d.Path, "/dev/") }
+
+// RootDisk is the disk device with the path /.
+type RootDisk struct {
+	Device string // "": there is none
+	Size   int64  // bytes that the instance itself may have on disk; 0: as much as there is
+}
 
 // NICSpec is a nic device, before addresses are claimed.
 type NICSpec struct {

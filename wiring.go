@@ -8,7 +8,7 @@ type Wiring struct {
 	Proxies []Proxy    `json:"proxies,omitempty"`
 	Ports   []PortRule `json:"ports,omitempty"`   // of proxies that are done by NAT
 	Links   []Link     `json:"links,omitempty"`   // with something to set
-	Plugged []BootNIC  `json:"plugged,omitempty"` // interfaces that came while the guest ran
+	Plugged []BootNIC  `json:"plugged,omitempty"` // interfaces that came while the guest ran, and all that are on no bridge
 	Removed []string   `json:"removed,omitempty"` // host ends of those with which it was started, and which it has no more
 	Nodes   []Node     `json:"nodes,omitempty"`   // devices of the host that it may open
 	IDMap   IDMap      `json:"idmap,omitzero"`    // whose the nodes are

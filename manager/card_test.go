@@ -41,7 +41,10 @@ func TestPhysicalNIC(t *testing.T) {
 	if err := create("a", true, card("card9", "ipv4.address", "192.168.7.5/24")); err != nil {
 		t.Fatal(err)
 	}
-	n := h.w.running[1].boot.NICs[0]
+	if b := h.w.running[1].boot; len(b.NICs) != 0 || len(b.Wiring.Plugged) != 1 {
+		t.Fatalf("boot %+v", b)
+	}
+	n := h.w.running[1].boot.Wiring.Plugged[0]
 	if n.Type != "phys" || n.Link != "card9" || n.HostName != "" || n.MAC != "" || n.Card.Index != 9 {
 		t.Errorf("boot NIC = %+v", n)
 	}

@@ -87,6 +87,11 @@ func (m *Manager) canBecome(ctx context.Context, inst sysctl.Instance, old, spec
 	if !slices.Equal(spec.Guest.SkipPrep, old.Guest.SkipPrep) {
 		return nil, sysctl.FieldErrors{{Field: prepKey, Msg: "can be chosen only when an instance is made: the steps have been done since"}}
 	}
+	if spec.Root.Size != old.Root.Size {
+		if err := m.checkSize(spec); err != nil {
+			return nil, err
+		}
+	}
 	if err := m.checkIDRange(ctx, inst.Name, spec); err != nil {
 		return nil, err
 	}
@@ -129,7 +134,18 @@ func (m *Manager) reconfigure(ctx context.Context, before sysctl.Instance, inst 
 		}
 	}
 	plugs, later, err := m.replug(inst, have, want, names)
-	return append([]step{{name: "save configuration", do: saving(inst, claims), undo: saving(&before, oldClaims)}}, plugs...), later, err
+	undo := func(ctx context.Context) error {
+		if err := saving(&before, oldClaims)(ctx); err != nil {
+			return err
+		}
+		r := running{&before, m.Runtime.State(before.ID)}
+		isNIC := func(name string) bool { return have[name]["type"] == "nic" || want[name]["type"] == "nic" }
+		if r.state.Init.PID == 0 || !slices.ContainsFunc(names, isNIC) {
+			return nil
+		}
+		return m.rewriteGuest(ctx, r) // plugs have written what was to be
+	}
+	return append([]step{{name: "save configuration", do: saving(inst, claims), undo: undo}}, plugs...), later, err
 }
 
 // overriding adds the way out to the error of who sets an option of a device that only a profile has: an own device

@@ -78,7 +78,15 @@ type world struct {
 	root          *treetest.Tree    // of the newest start
 	mounts        map[string]string // what disks are mounted: by process and path, the source
 	lost          string            // a source that is not there
-	allowed       []sysctl.Node     // what the only instance's device filter lets through
+	noQuota       bool              // the disk has no quotas
+	sizes         map[int64]int64   // what uppers may have
+	cards         map[int64][]sysctl.Card
+	back          []sysctl.Card             // given back
+	plugged       map[string]sysctl.BootNIC // in the guest, but for those on a bridge
+	asked         [][]string                // commands that guests were asked to run
+	lazy          bool                      // guests do not set addresses by themselves
+	byHost        []sysctl.BootNIC          // whose addresses were set from outside
+	allowed       []sysctl.Node             // what the only instance's device filter lets through
 
 	files  *treetest.Tree      // of every instance; nil: a few accounts
 	wrote  map[int64][]string  // by each instance since its upper is the one it has
@@ -133,7 +141,7 @@ func newWorld() *world {
 	debian := sysctl.Guest{ID: "debian", Version: "12", Init: "systemd", Arch: "amd64", Renderer: "ifupdown"}
 	return &world{os: debian, running: map[int64]*run{}, uppers: map[int64]bool{}, layers: map[string]bool{}, links: map[string]bool{}, logs: map[int64]bool{}, bridges: map[string]bool{}, names: map[string]map[int64][]sysctl.NetworkHost{},
 		patchedUppers: map[int64]bool{}, tops: map[int64]string{},
-		mounts: map[string]string{}, wrote: map[int64][]string{}, next: map[int64]bool{}, kept: map[int64]bool{}, sealed: map[string][]string{}}
+		mounts: map[string]string{}, sizes: map[int64]int64{}, cards: map[int64][]sysctl.Card{}, plugged: map[string]sysctl.BootNIC{}, wrote: map[int64][]string{}, next: map[int64]bool{}, kept: map[int64]bool{}, sealed: map[string][]string{}}
 }
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
@@ -315,6 +323,13 @@ func (f fakeRuntime) SetDevices(id int64, d sysctl.RunDevices) error {
 func (f fakeRuntime) MountSpaces(s sysctl.State) []sysctl.MountSpace {
 	return []sysctl.MountSpace{{Process: s.Monitor, Dir: "/root"}, {Process: s.Init}}
 }
+func (f fakeRuntime) Cards(id int64) ([]sysctl.Card, error) { return f.cards[id], nil }
+func (f fakeRuntime) SetCards(id int64, cards []sysctl.Card) error {
+	return f.hit("note cards", func() error { f.cards[id] = slices.Clone(cards); return nil })
+}
+func (f fakeRuntime) GiveBack(_ context.Context, id int64, _ *os.File) error {
+	return f.hit("give back", func() error { f.back = append(f.back, f.cards[id]...); return nil })
+}
 func (f fakeRuntime) AllowDevices(_ context.Context, _ int64, _, nodes []sysctl.Node) error {
 	return f.hit("allow devices", func() error { f.allowed = slices.Clone(nodes); return nil })
 }
@@ -379,6 +394,10 @@ func (f fakeRuntime) halter(ctx context.Context, r *run, command string) (int, e
 func (f fakeRuntime) Exec(ctx context.Context, id int64, c sysctl.Command) (int, error) {
 	if command := strings.Join(c.Argv, " "); slices.ContainsFunc(f.HaltCommands(""), func(argv []string) bool { return slices.Equal(argv, c.Argv) }) {
 		return f.halter(ctx, f.get(id), command)
+	}
+	if strings.HasPrefix(c.Argv[0], "guest-") {
+		f.asked = append(f.asked, c.Argv)
+		return 0, nil
 	}
 	if f.answers != nil && c.Argv[0] == "/bin/sh" {
 		said, status := f.answers(c.Argv[len(c.Argv)-1])
@@ -698,6 +717,18 @@ func (f fakeStorage) Detach(_ context.Context, spaces []sysctl.MountSpace, _ sys
 		return nil
 	})
 }
+func (f fakeStorage) CheckSize() error {
+	if f.noQuota {
+		return sysctl.E(sysctl.Unsupported, "no quotas here").WithHint("switch them on")
+	}
+	return nil
+}
+func (f fakeStorage) LimitUpper(_ context.Context, id, size int64, running bool) (bool, error) {
+	if _, has := f.sizes[id]; !has && (running && size > 0 || size == 0) {
+		return size == 0, nil
+	}
+	return true, f.hit("limit upper", func() error { f.sizes[id] = size; return nil })
+}
 func (f fakeStorage) FindNode(n sysctl.Node) (sysctl.Node, error) {
 	if n.Source != "" && n.Source == f.lost {
 		return n, sysctl.E(sysctl.NotFound, "%s is missing", n.Source)
@@ -848,7 +879,7 @@ func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range f.running {
-		for _, n := range r.boot.NICs {
+		for _, n := range r.boot.Wiring.Plugged {
 			if n.Type == "phys" && n.Link == name {
 				return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q", name)
 			}
@@ -945,6 +976,9 @@ func (f fakeGuests) Packages(t sysctl.Tree) ([]string, []sysctl.Package, error) 
 
 func (f fakeGuests) Intact(sysctl.Tree, string, string) (bool, error) { return false, nil }
 
+func (f fakeGuests) NICCommands(_ sysctl.Guest, nic string) (up, down [][]string) {
+	return [][]string{{"guest-up", nic}}, [][]string{{"guest-down", nic}}
+}
 func (f fakeGuests) Render(_ sysctl.Tree, _ sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {
 	return []sysctl.Change{{Path: "/etc/hostname", Data: []byte(n.Hostname + "\n")}}, f.hit("render", func() error { f.network = n; return nil })
 }

@@ -7,10 +7,19 @@ import (
 )
 
 // diskHotplug mounts a disk both in the guest and where its next boot begins, so that it survives a reboot. What is below /dev waits for
-// the next start: that is made by each boot, from a list that stays what it was.
+// the next start: that is made by each boot, from a list that stays what it was. Of the root disk it sets the size.
 func diskHotplug() hotplug {
 	return hotplug{
+		change: func(m *Manager, ctx context.Context, r running, from, to sysctl.Spec) (bool, error) {
+			if from.Root.Device == "" || to.Root.Device == "" {
+				return false, nil
+			}
+			return true, m.resize(ctx, r, to)
+		},
 		plug: func(m *Manager, ctx context.Context, r running, s sysctl.Spec) error {
+			if s.Root.Device != "" {
+				return m.resize(ctx, r, s)
+			}
 			for _, d := range s.Disks {
 				if d.InDev() {
 					return errLater
@@ -42,6 +51,9 @@ func diskHotplug() hotplug {
 			return nil
 		},
 		unplug: func(m *Manager, ctx context.Context, r running, s sysctl.Spec) error {
+			if s.Root.Device != "" {
+				return m.resize(ctx, r, sysctl.Spec{})
+			}
 			for _, d := range s.Disks {
 				if d.InDev() {
 					return errLater
@@ -57,4 +69,21 @@ func diskHotplug() hotplug {
 			return nil
 		},
 	}
+}
+
+// resize gives a running instance's root disk its size. One that has had none since it was started gets it at the next start.
+func (m *Manager) resize(ctx context.Context, r running, s sysctl.Spec) error {
+	applied, err := m.Storage.LimitUpper(ctx, r.ID, s.Root.Size, true)
+	if err == nil && !applied {
+		return errLater
+	}
+	return err
+}
+
+// checkSize refuses a size of the root disk where this host's disk has no way to keep to it.
+func (m *Manager) checkSize(spec sysctl.Spec) error {
+	if spec.Root.Size == 0 {
+		return nil
+	}
+	return sysctl.Wrap(m.Storage.CheckSize(), "devices.%s.size", spec.Root.Device)
 }

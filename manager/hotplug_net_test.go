@@ -113,8 +113,70 @@ func TestNICsArePluggedLive(t *testing.T) {
 	if w := h.w.running[1].boot.Wiring; err != nil || len(live) != 1 || len(h.w.links) != 0 || !w.Empty() {
 		t.Errorf("unplug: %v, %v, %v, %+v", live, err, h.w.links, w)
 	}
-	// A macvlan waits.
-	if live, err := set("devices.lan.type=nic", "devices.lan.nictype=macvlan", "devices.lan.parent=card9"); err != nil || len(live) != 0 {
-		t.Errorf("macvlan: %v, %v", live, err)
+	if want := [][]string{{"guest-up", "eth1"}, {"guest-down", "eth1"}}; !slices.EqualFunc(h.w.asked[len(h.w.asked)-2:], want, slices.Equal) || len(h.w.byHost) != 0 {
+		t.Errorf("the guest was asked %v, from outside %v", h.w.asked, h.w.byHost)
+	}
+	// One that does not do it by itself has it done.
+	h.w.lazy = true
+	if _, err := set(lan...); err != nil || len(h.w.byHost) != 1 || len(h.w.byHost[0].Addresses) != 2 || len(h.w.running[1].boot.Wiring.Plugged[0].Addresses) != 0 {
+		t.Errorf("lazy: %v, %+v", err, h.w.byHost)
+	}
+}
+
+// A macvlan and an interface of the host's too, whether the instance was started with them or not; the host's are noted before they go and after
+// they have come back.
+func TestNICsOnParentsArePluggedLive(t *testing.T) {
+	for _, c := range []struct{ nictype, kind string }{{"macvlan", "macvlan"}, {"physical", "phys"}} {
+		h := newHouse(t)
+		set := func(words ...string) ([]string, error) { return h.SetConfig(t.Context(), "a", sets(words...)) }
+		lan := []string{"devices.lan.type=nic", "devices.lan.nictype=" + c.nictype, "devices.lan.parent=card9", "devices.lan.name=eth1", "devices.lan.ipv4.address=192.168.7.5/24"}
+		h.launch(t, "a")
+		cards := func(want int) bool { return c.kind != "phys" || len(h.w.cards[1]) == want }
+		for step := 1; ; step++ {
+			h.w.calls, h.w.failAt = nil, step
+			_, err := set(lan...)
+			h.w.failAt = 0
+			if err == nil {
+				break
+			}
+			if len(h.w.network.NICs) != 1 {
+				t.Errorf("%s: fault %d: the guest is told of %+v", c.nictype, step, h.w.network.NICs)
+			}
+			if w := h.w.running[1].boot.Wiring; !errors.Is(err, errInjected) || len(h.w.plugged) != 0 || len(w.Plugged) != 0 || !cards(0) {
+				t.Errorf("%s: fault %d: %v: %v, %+v, %v", c.nictype, step, err, h.w.plugged, w, h.w.cards)
+			}
+		}
+		if n := h.w.plugged["lan"]; n.Type != c.kind || n.Link != "card9" || n.Name != "eth1" || n.HostName != "" || len(n.Addresses) != 0 || !cards(1) {
+			t.Errorf("%s: plugged %+v, cards %v", c.nictype, n, h.w.cards)
+		}
+		clear(h.w.plugged)
+		if err := errors.Join(h.Unwire(t.Context(), 1, "/dev/null"), h.Wire(t.Context(), 1, 1001)); err != nil || len(h.w.plugged) != 1 || c.kind == "phys" && len(h.w.back) != 1 {
+			t.Errorf("%s: reboot: %v, %v, given back %v", c.nictype, err, h.w.plugged, h.w.back)
+		}
+		for step := 1; ; step++ {
+			h.w.calls, h.w.failAt = nil, step
+			live, err := set("devices.lan")
+			h.w.failAt = 0
+			if err == nil {
+				if w := h.w.running[1].boot.Wiring; len(live) != 1 || len(h.w.plugged) != 0 || !w.Empty() || !cards(0) {
+					t.Errorf("%s: unplug: %v, %v, %+v, %v", c.nictype, live, h.w.plugged, w, h.w.cards)
+				}
+				break
+			}
+			if !errors.Is(err, errInjected) || len(h.w.plugged) != 1 || len(h.w.running[1].boot.Wiring.Plugged) != 1 || !cards(1) {
+				t.Errorf("%s: unplug, fault %d: %v: %v, %v", c.nictype, step, err, h.w.plugged, h.w.cards)
+			}
+		}
+
+		// One with which the instance is started.
+		if _, err := set(lan...); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(h.Restart(t.Context(), "a", manager.StopOptions{Force: true}), h.Wire(t.Context(), 1, 1001)); err != nil || len(h.w.plugged) != 1 {
+			t.Fatalf("%s: restart: %v, %v", c.nictype, err, h.w.plugged)
+		}
+		if live, err := set("devices.lan"); err != nil || len(live) != 1 || len(h.w.plugged) != 0 {
+			t.Errorf("%s: unplug what was there: %v, %v, %v", c.nictype, live, err, h.w.plugged)
+		}
 	}
 }

@@ -129,7 +129,7 @@ func (i *importing) plan(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := i.m.checkSources(spec); err != nil {
+	if err := errors.Join(i.m.checkSources(spec), i.m.checkSize(spec)); err != nil {
 		i.tell("%v: it does not start without", err)
 	}
 	claim.Instance.Name, claim.Instance.Created = name, a.Created

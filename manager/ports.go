@@ -62,6 +62,9 @@ type RunningDevices interface {
 	Devices(id int64) (sysctl.RunDevices, bool, error)
 	SetDevices(id int64, d sysctl.RunDevices) error
 	MountSpaces(s sysctl.State) []sysctl.MountSpace
+	Cards(id int64) ([]sysctl.Card, error)
+	SetCards(id int64, cards []sysctl.Card) error
+	GiveBack(ctx context.Context, id int64, guest *os.File) error
 	AllowDevices(ctx context.Context, id int64, was, nodes []sysctl.Node) error
 }
 
@@ -90,6 +93,8 @@ type Storage interface {
 	OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error)
 	Attach(ctx context.Context, spaces []sysctl.MountSpace, m sysctl.IDMap, mount *os.File, path string) error
 	Detach(ctx context.Context, spaces []sysctl.MountSpace, m sysctl.IDMap, path string) error
+	CheckSize() error
+	LimitUpper(ctx context.Context, id, size int64, running bool) (applied bool, err error)
 	FindNode(n sysctl.Node) (sysctl.Node, error)
 	AttachNode(ctx context.Context, at sysctl.MountSpace, m sysctl.IDMap, n sysctl.Node) error
 	DetachNode(ctx context.Context, at sysctl.MountSpace, m sysctl.IDMap, n sysctl.Node) error
@@ -161,6 +166,9 @@ type Net interface {
 	RemoveBridge(ctx context.Context, n sysctl.Network) error
 	PlugNIC(ctx context.Context, init int, n sysctl.BootNIC) error
 	UnplugNIC(ctx context.Context, hostName string) error
+	TakeNIC(ctx context.Context, init int, n sysctl.BootNIC) error
+	HasAddresses(ctx context.Context, init int, n sysctl.BootNIC) (bool, error)
+	SetAddresses(ctx context.Context, init int, n sysctl.BootNIC) error
 	FreeLink(ctx context.Context, name string) error
 	SetLink(ctx context.Context, l sysctl.Link) error
 	Publish(ctx context.Context, id int64, rules []sysctl.PortRule) error
@@ -188,6 +196,7 @@ type Guests interface {
 	Packages(t sysctl.Tree) (databases []string, list []sysctl.Package, err error)
 	Intact(t sysctl.Tree, path, digest string) (bool, error)
 	Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error)
+	NICCommands(g sysctl.Guest, nic string) (up, down [][]string)
 	Carry(t sysctl.Tree, g sysctl.Guest, c sysctl.Compat, kernel string) (changes []sysctl.Change, copyUp []string, err error)
 }
 

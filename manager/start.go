@@ -120,6 +120,9 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 	return append(steps,
 		step{name: "mount root",
 			do: func(ctx context.Context) (err error) {
+				if _, err := m.Storage.LimitUpper(ctx, inst.ID, spec.Root.Size, false); err != nil {
+					return err
+				}
 				root, err = m.Storage.OpenRoot(ctx, inst.ID, inst.Stack(), inst.IDMap, p)
 				return err
 			},
@@ -294,6 +297,7 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	}
 	var seen gateways
 	links := map[string]string{}
+	var plugged []sysctl.BootNIC // of the host's interfaces, which the runtime would want at every reboot, when they may be gone or elsewhere
 	for i, n := range spec.NICs {
 		nic := sysctl.BootNIC{Device: n.Device, Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
 		if n.HostName != "" {
@@ -335,12 +339,16 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 			nic.Addresses, nic.Gateway4, nic.Gateway6 = g.Addresses, g.Gateway4, g.Gateway6
 			seen.keepFirst(&nic)
 		}
-		b.NICs = append(b.NICs, nic)
-		links[n.Device] = nic.HostName
+		if links[n.Device] = nic.HostName; nic.Type == "veth" {
+			b.NICs = append(b.NICs, nic)
+		} else {
+			plugged = append(plugged, nic)
+		}
 	}
 	if b.Wiring, err = m.wiring(ctx, inst, spec, links); err == nil && m.WireHook != nil { // what is plugged in later is wired too when the guest reboots
 		b.Wire = m.WireHook(inst.ID)
 	}
+	b.Wiring.Plugged = plugged
 	return b, err
 }
 

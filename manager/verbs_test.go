@@ -540,7 +540,7 @@ func TestLAN(t *testing.T) {
 	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "old", Network: "lan:eth9", IPs: ip, Start: true}); err != nil {
 		t.Fatal(err)
 	}
-	if n := h.w.running[1].boot.NICs[0]; n.Type != "macvlan" || n.Link != "eth9" || n.HostName != "" {
+	if n := h.w.running[1].boot.Wiring.Plugged[0]; n.Type != "macvlan" || n.Link != "eth9" || n.HostName != "" {
 		t.Errorf("boot NIC = %+v", n)
 	}
 	g := h.w.network.NICs[0]
@@ -617,7 +617,7 @@ func TestNICOptions(t *testing.T) {
 	h = newHouse(t)
 	h.w.none = true // the runtime sets addresses, but knows no routes
 	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "y", Network: "lan:bare9", IPs: []string{"192.0.2.5/24"}, Start: true})
-	if err != nil || fmt.Sprint(h.w.running[1].boot.NICs[0].Addresses) != "[192.0.2.5/24]" {
+	if err != nil || fmt.Sprint(h.w.running[1].boot.Wiring.Plugged[0].Addresses) != "[192.0.2.5/24]" {
 		t.Errorf("%+v, %v", h.w.running, err)
 	}
 	_, err = h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "z", Devices: nic("network", "sysbr0", "ipv6.routes", "2001:db8::/32"), Start: true})

@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"net/netip"
+	"os"
 	"reflect"
 	"slices"
 
@@ -25,6 +26,17 @@ func (m *Manager) Wire(ctx context.Context, id int64, init int) error {
 		return nil
 	}
 	return err
+}
+
+// Unwire gives the host the interfaces back that are the host's, from the network namespace of an instance's guest that has ended, which path
+// names. The stop hook calls it, also when the guest reboots. It takes no lock, and reads only what whoever started the instance has left.
+func (m *Manager) Unwire(ctx context.Context, id int64, path string) error {
+	guest, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer guest.Close()
+	return m.Runtime.GiveBack(ctx, id, guest)
 }
 
 func (m *Manager) wire(ctx context.Context, id int64, init int, w sysctl.Wiring) error {

@@ -43,7 +43,26 @@ func (f fakeNet) Publish(_ context.Context, id int64, rules []sysctl.PortRule) e
 }
 
 func (f fakeNet) PlugNIC(_ context.Context, _ int, n sysctl.BootNIC) error {
-	return f.hit("plug nic", func() error { f.links[n.HostName] = true; return nil })
+	return f.hit("plug nic", func() error {
+		if n.Type == "veth" {
+			f.links[n.HostName] = true
+		} else {
+			f.plugged[n.Device] = n
+		}
+		return nil
+	})
+}
+
+func (f fakeNet) TakeNIC(_ context.Context, _ int, n sysctl.BootNIC) error {
+	return f.hit("take nic", func() error { delete(f.plugged, n.Device); return nil })
+}
+
+func (f fakeNet) HasAddresses(context.Context, int, sysctl.BootNIC) (bool, error) {
+	return !f.lazy, nil
+}
+
+func (f fakeNet) SetAddresses(_ context.Context, _ int, n sysctl.BootNIC) error {
+	return f.hit("set addresses", func() error { f.byHost = append(f.byHost, n); return nil })
 }
 
 func (f fakeNet) UnplugNIC(_ context.Context, hostName string) error {

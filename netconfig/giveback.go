@@ -83,7 +83,7 @@ func moveOut(guest *os.File, c sysctl.Card) (name string, err error) {
 		if err := netlink.LinkSetDown(link); err != nil {
 			return err
 		}
-		free := fmt.Sprintf("sy%.10s", rand.Text())
+		free := freeName()
 		if err := netlink.LinkSetName(link, free); err != nil {
 			return err
 		}
@@ -95,6 +95,9 @@ func moveOut(guest *os.File, c sysctl.Card) (name string, err error) {
 	})
 	return name, err
 }
+
+// freeName is a name of an interface that nobody has.
+func freeName() string { return fmt.Sprintf("sy%.10s", rand.Text()) }
 
 // inNamespace runs f in another network namespace. A thread that cannot come back ends.
 func inNamespace(ns *os.File, f func() error) error {

@@ -15,32 +15,180 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PlugNIC gives a running guest, whose init is a process of the host, an interface on a bridge: a pair whose other end is n.HostName. It
-// is up, and has the addresses and default routes of n, where there is no other of the family. One of that name that the
-// host has already is made anew. The kind is Conflict where the guest has an interface of that name. On failure there is none.
+// PlugNIC gives a running guest, whose init is a process of the host, an interface: on a bridge, of a pair whose other end is n.HostName;
+// as a macvlan on n.Link; or the host's own, n.Card. It is up, and has the addresses and default routes of n, where there is no other of
+// the family. One that is there already is made anew, but for one of the host's, which stays. The kind is Conflict where the guest has an
+// interface of that name, NotFound where the host has not got what it hangs on. On failure there is none, and the host has its own.
 func PlugNIC(ctx context.Context, init int, n sysctl.BootNIC) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	guest, err := os.Open(filepath.Join("/proc", strconv.Itoa(init), "ns/net"))
+	guest, err := networkOf(init)
 	if err != nil {
-		return sysctl.Wrap(err, "the guest's network")
-	}
-	defer guest.Close()
-	if err := UnplugNIC(ctx, n.HostName); err != nil {
 		return err
 	}
-	if err := makePair(guest, n); err != nil {
+	defer guest.Close()
+	take := func() error { return takeNIC(ctx, guest, n) }
+	var plug func(guest *os.File, n sysctl.BootNIC) error
+	switch n.Type {
+	case "macvlan":
+		plug = makeMacvlan
+	case "phys":
+		plug = lendCard
+	default:
+		plug, take = makePair, func() error { return UnplugNIC(ctx, n.HostName) }
+	}
+	if n.Type != "phys" {
+		if err := take(); err != nil {
+			return err
+		}
+	}
+	if err := plug(guest, n); err != nil {
 		return err
 	}
 	err = inNamespace(guest, func() error { return bringUp(n) })
 	if err != nil {
-		return errors.Join(sysctl.Wrap(err, "set up %s in the guest", n.Name), UnplugNIC(context.WithoutCancel(ctx), n.HostName))
+		ctx = context.WithoutCancel(ctx)
+		return errors.Join(sysctl.Wrap(err, "set up %s in the guest", n.Name), take())
 	}
 	return nil
 }
 
-// UnplugNIC removes such a pair by the name of its end on the host. Absent is success.
+// TakeNIC takes a macvlan away from a running guest, or the host's own interface, which is the host's again under its name. Absent is
+// success.
+func TakeNIC(ctx context.Context, init int, n sysctl.BootNIC) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	guest, err := networkOf(init)
+	if err != nil {
+		return err
+	}
+	defer guest.Close()
+	return takeNIC(ctx, guest, n)
+}
+
+func takeNIC(ctx context.Context, guest *os.File, n sysctl.BootNIC) error {
+	if n.Type == "phys" {
+		return GiveBack(ctx, guest, []sysctl.Card{n.Card})
+	}
+	parent, err := netlink.LinkByName(n.Link)
+	if gone(err) {
+		return nil // and what was on it with it
+	}
+	if err != nil {
+		return sysctl.Wrap(err, "interface %s", n.Link)
+	}
+	return inNamespace(guest, func() error {
+		link, err := macvlanOn(parent.Attrs().Index, n)
+		if link == nil || err != nil {
+			return err
+		}
+		if err := netlink.LinkDel(link); err != nil && !gone(err) {
+			return sysctl.Wrap(err, "remove %s in the guest", link.Attrs().Name)
+		}
+		return nil
+	})
+}
+
+// macvlanOn finds a guest's macvlan by its parent, which the guest cannot change, and by its name or MAC, which it can: not both. nil: it
+// has none.
+func macvlanOn(parent int, n sysctl.BootNIC) (found netlink.Link, err error) {
+	links, err := netlink.LinkList()
+	for _, link := range links {
+		at := link.Attrs()
+		if link.Type() != "macvlan" || at.ParentIndex != parent {
+			continue
+		}
+		if at.Name == n.Name {
+			return link, err
+		}
+		if at.HardwareAddr.String() == n.MAC {
+			found = link
+		}
+	}
+	return found, err
+}
+
+// networkOf opens the network namespace of a process.
+func networkOf(pid int) (*os.File, error) {
+	f, err := os.Open(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
+	return f, sysctl.Wrap(err, "the guest's network")
+}
+
+// makeMacvlan makes an interface in the guest that has a MAC of its own on one of the host's.
+func makeMacvlan(guest *os.File, n sysctl.BootNIC) error {
+	parent, err := netlink.LinkByName(n.Link)
+	if gone(err) {
+		return sysctl.E(sysctl.NotFound, "there is no interface %q on this host", n.Link).WithHint("ip link")
+	}
+	if err != nil {
+		return sysctl.Wrap(err, "interface %s", n.Link)
+	}
+	mac, err := net.ParseMAC(n.MAC)
+	if err != nil {
+		return err
+	}
+	at := netlink.NewLinkAttrs()
+	at.Name, at.ParentIndex, at.HardwareAddr, at.MTU, at.Namespace = n.Name, parent.Attrs().Index, mac, n.MTU, netlink.NsFd(guest.Fd())
+	err = netlink.LinkAdd(&netlink.Macvlan{LinkAttrs: at, Mode: netlink.MACVLAN_MODE_BRIDGE})
+	if errors.Is(err, unix.EEXIST) {
+		return nameTaken(n)
+	}
+	return sysctl.Wrap(err, "make interface %s on %s", n.Name, n.Link)
+}
+
+func nameTaken(n sysctl.BootNIC) error {
+	return sysctl.E(sysctl.Conflict, "the guest has an interface %s already: give the device another name", n.Name)
+}
+
+// lendCard puts an interface of the host into the guest, under the guest's name for it. One that is there stays.
+func lendCard(guest *os.File, n sysctl.BootNIC) error {
+	there := false
+	err := inNamespace(guest, func() error {
+		link, err := netlink.LinkByIndex(n.Card.Index)
+		if there = err == nil && same(link, n.Card); there || gone(err) {
+			return nil
+		}
+		return err
+	})
+	if there || err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName(n.Card.Name)
+	if gone(err) || n.Card.Name == "" {
+		return sysctl.E(sysctl.NotFound, "there is no interface %q on this host", n.Link).WithHint("ip link")
+	}
+	if err != nil {
+		return sysctl.Wrap(err, "interface %s", n.Card.Name)
+	}
+	free := freeName() // the guest may have one of the host's name
+	err = netlink.LinkSetDown(link)
+	if err == nil {
+		err = netlink.LinkSetName(link, free)
+	}
+	if err == nil {
+		err = netlink.LinkSetNsFd(link, int(guest.Fd()))
+	}
+	if err == nil {
+		err = inNamespace(guest, func() error {
+			link, err := netlink.LinkByName(free)
+			if err == nil {
+				err = netlink.LinkSetName(link, n.Name)
+			}
+			return err
+		})
+		if errors.Is(err, unix.EEXIST) {
+			err = nameTaken(n)
+		}
+	}
+	if err != nil {
+		return errors.Join(sysctl.Wrap(err, "give interface %s to the guest", n.Card.Name), GiveBack(context.Background(), guest, []sysctl.Card{n.Card}))
+	}
+	return nil
+}
+
+// UnplugNIC removes the pair of a nic on a bridge by the name of its end on the host. Absent is success.
 func UnplugNIC(ctx context.Context, hostName string) error {
 	link, err := netlink.LinkByName(hostName)
 	if gone(err) {
@@ -73,7 +221,7 @@ func makePair(guest *os.File, n sysctl.BootNIC) error {
 	pair := &netlink.Veth{LinkAttrs: at, PeerName: n.Name, PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(guest.Fd())}
 	err = netlink.LinkAdd(pair)
 	if errors.Is(err, unix.EEXIST) {
-		return sysctl.E(sysctl.Conflict, "the guest has an interface %s already: give the device another name", n.Name)
+		return nameTaken(n)
 	}
 	if err != nil {
 		return sysctl.Wrap(err, "make interface %s", n.HostName)
@@ -148,4 +296,45 @@ func pluggedGateway(link netlink.Link, via netip.Addr) error {
 		}
 	}
 	return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: via.AsSlice()})
+}
+
+// HasAddresses reports whether the guest's interface is up with all addresses of n, whoever has set them.
+func HasAddresses(ctx context.Context, init int, n sysctl.BootNIC) (has bool, err error) {
+	guest, err := networkOf(init)
+	if err != nil {
+		return false, err
+	}
+	defer guest.Close()
+	err = inNamespace(guest, func() error {
+		link, err := netlink.LinkByName(n.Name)
+		if gone(err) || err == nil && link.Attrs().Flags&net.FlagUp == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+		have := map[netip.Addr]bool{}
+		for _, a := range addrs {
+			if ip, ok := netip.AddrFromSlice(a.IP); ok {
+				have[ip.Unmap()] = true
+			}
+		}
+		has = true
+		for _, p := range n.Addresses {
+			has = has && have[p.Addr()]
+		}
+		return err
+	})
+	return has && err == nil, sysctl.Wrap(err, "addresses of %s in the guest", n.Name)
+}
+
+// SetAddresses sets the guest's interface up with the addresses and default routes of n. What is there stays.
+func SetAddresses(ctx context.Context, init int, n sysctl.BootNIC) error {
+	guest, err := networkOf(init)
+	if err != nil {
+		return err
+	}
+	defer guest.Close()
+	return sysctl.Wrap(inNamespace(guest, func() error { return bringUp(n) }), "set up %s in the guest", n.Name)
 }

@@ -32,12 +32,12 @@ type none struct{}
 func DeviceTypes() []DeviceType {
 	return []DeviceType{{
 		Type: typeDisk, Options: keys(diskFields()),
-		Doc: "A directory or file of the host, seen in the guest. With the path `/` it is the root disk of an LXD profile, " +
-			"which is accepted and means nothing: every instance has its root.",
+		Doc: "A directory or file of the host, seen in the guest. With the path `/` it is the root disk, which every instance has; " +
+			"of it only the size can be said.",
 	}, {
 		Type: typeNIC, Options: keys(nicFields()),
 		Doc: "A network interface: on a managed network (`network`), or on an interface of the host (`nictype` and `parent`). " +
-			"On a bridge it comes, changes and goes while the instance runs; as `macvlan` and `physical`, at the next start.",
+			"It comes and goes while the instance runs, and the guest's own tools set it up.",
 	}, {
 		Type: typeNone, Options: keys(noneFields()),
 		Doc: "Removes the device of the same name that a profile brought.",

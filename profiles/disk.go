@@ -83,7 +83,8 @@ func diskFields() []field[disk] {
 			},
 		}, {
 			Key: Key{Name: "size", Type: "size", Example: "512MiB", Live: true,
-				Doc: "How much a filesystem in memory (`source=tmpfs:`) may hold; else half of `limits.memory`, or of the host's memory."},
+				Doc: "Of a filesystem in memory (`source=tmpfs:`): how much it may hold, else half of `limits.memory`, or of the host's memory. Of the root disk: how much the instance may " +
+					"have written itself, beside its image and without its snapshots; needs ext4 or xfs with project quotas. What is more fails in the guest, for want of space or quota."},
 			set: func(d *disk, _, v string) (err error) {
 				if d.Size, err = ParseSize(v); err == nil && d.Size == 0 {
 					err = bad("%q is no room at all", v)
@@ -101,18 +102,22 @@ func diskFields() []field[disk] {
 	}
 }
 
-// addDisk parses one disk device into the spec; the root disk adds nothing. Errors are added
+// addDisk parses one disk device into the spec; the root disk is none of its disks. Errors are added
 // under "devices.NAME.OPTION".
 func addDisk(spec *sysctl.Spec, name string, dev sysctl.Device, errs *sysctl.FieldErrors) {
 	prefix := "devices." + name + "."
 	d := disk{Disk: sysctl.Disk{Device: name}}
 	fill(&d, diskFields(), "option of a disk", prefix, dev, errs)
 	if d.Path == "/" {
-		for _, option := range []string{"optional", "propagation", "readonly", "recursive", "required", "size", "source"} {
+		for _, option := range []string{"optional", "propagation", "readonly", "recursive", "required", "source"} {
 			if dev[option] != "" {
 				errs.Add(prefix+option, "cannot be set on the root disk: unset it, or give path another directory than /")
 			}
 		}
+		if spec.Root.Device != "" {
+			errs.Add(prefix+"path", "the device %s is the root disk already: there is one", spec.Root.Device)
+		}
+		spec.Root = sysctl.RootDisk{Device: name, Size: d.Size}
 		return
 	}
 	if dev["path"] == "" {
@@ -122,7 +127,7 @@ func addDisk(spec *sysctl.Spec, name string, dev sysctl.Device, errs *sysctl.Fie
 		errs.Add(prefix+"source", `is missing: write what of the host is seen there, such as "/srv/data"`)
 	}
 	if d.Source != "" && d.Size > 0 {
-		errs.Add(prefix+"size", "is for a filesystem in memory (source: %s) only: it cannot be told of %s", memorySource, d.Source)
+		errs.Add(prefix+"size", "is for the root disk and for a filesystem in memory (source: %s) only: it cannot be told of %s", memorySource, d.Source)
 	}
 	for _, option := range []string{"propagation", "recursive"} {
 		if d.memory && dev[option] != "" {

@@ -35,6 +35,7 @@ func TestResolve(t *testing.T) {
 		CPU:         sysctl.CPU{Set: "0-2,5"},
 		Processes:   100,
 		Autostart:   sysctl.Autostart{Enabled: true, Priority: -2, Delay: 5 * time.Second},
+		Root:        sysctl.RootDisk{Device: "root"},
 		Disks: []sysctl.Disk{
 			{Device: "data", Source: "/", Path: "/mnt", Optional: true},
 			{Device: "web", Source: "/srv/web", Path: "/var/www", ReadOnly: true},

@@ -17,12 +17,12 @@ import (
 const lowSpace = 2 << 30
 
 // Probe finds out what this host and the filesystem of the store can do: "overlay", "overlay on idmapped layers", "ids of layers",
-// "storage". It really mounts a small stack in a staging directory (which makes the store's directory) and leaves
+// "storage", "root disk size". It really mounts a small stack in a staging directory (which makes the store's directory) and leaves
 // nothing behind.
 func (s *Store) Probe(ctx context.Context) []sysctl.Fact {
 	overlay := probeOverlay()
 	idmapped := s.idmaps(ctx)
-	return []sysctl.Fact{overlay, s.factIdmapped(idmapped, overlay.Level), s.factShift(idmapped), s.probeSpace()}
+	return []sysctl.Fact{overlay, s.factIdmapped(idmapped, overlay.Level), s.factShift(idmapped), s.probeSpace(), s.probeSize()}
 }
 
 func probeOverlay() sysctl.Fact {
@@ -161,6 +161,14 @@ func (s *Store) probeSpace() sysctl.Fact {
 	f.Value = fmt.Sprintf("%s, %.1f GiB free, %s", fsName(int64(st.Type)), float64(free)/(1<<30), s.dir)
 	if free < lowSpace {
 		f.Level, f.Cost = sysctl.Warning, "images and what instances write may not fit"
+	}
+	return f
+}
+
+func (s *Store) probeSize() sysctl.Fact {
+	f := sysctl.Fact{Name: "root disk size", Value: "by project quotas", Level: sysctl.OK}
+	if err := s.CheckSize(); err != nil {
+		f.Value, f.Repair = "cannot be limited: "+err.Error(), sysctl.HintOf(err)
 	}
 	return f
 }

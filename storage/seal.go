@@ -85,6 +85,9 @@ func (s *Store) seal(ctx context.Context, dir, layer string) error {
 		if moved, err := exists(filepath.Join(seal, "fs")); err != nil {
 			return err
 		} else if !moved {
+			if err := unlimit(filepath.Join(dir, "upper")); err != nil {
+				return err
+			}
 			if err := os.Rename(filepath.Join(dir, "upper"), filepath.Join(seal, "fs")); err != nil {
 				return err
 			}
@@ -122,6 +125,9 @@ func (s *Store) renew(ctx context.Context, dir string) error {
 		return err
 	}
 	if waits {
+		if err := unlimit(filepath.Join(dir, "upper")); err != nil {
+			return err
+		}
 		for _, old := range []string{"patched.json", idsName, "upper"} {
 			if err := s.discard(ctx, filepath.Join(dir, old)); err != nil {
 				return err

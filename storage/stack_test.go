@@ -273,7 +273,7 @@ func TestProbe(t *testing.T) {
 	s := rootStore(t)
 	skipUnsupported(t, tryIdmapped(t.TempDir()))
 	facts := s.Probe(context.Background())
-	if len(facts) != 4 {
+	if len(facts) != 5 {
 		t.Fatalf("facts: %+v", facts)
 	}
 	for _, f := range facts {

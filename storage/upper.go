@@ -108,6 +108,9 @@ func sameRoot(a, b string, ids translate) (bool, error) {
 func (s *Store) DeleteUpper(ctx context.Context, inst int64) error {
 	err := s.detachViews(func(v sysctl.View) bool { return v.Instance == inst })
 	if err == nil {
+		err = unlimit(filepath.Join(s.instance(inst), "upper"))
+	}
+	if err == nil {
 		err = s.discard(ctx, s.instance(inst))
 	}
 	return sysctl.Wrap(err, "delete upper of instance %d", inst)

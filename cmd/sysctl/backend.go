@@ -35,6 +35,7 @@ type backend interface {
 	RemoveAll(ctx context.Context, force bool, p sysctl.Progress) error
 	Settle(ctx context.Context, id int64, runID, target string) error
 	Wire(ctx context.Context, id int64, init int) error
+	Unwire(ctx context.Context, id int64, path string) error
 }
 
 type instanceVerbs interface {

@@ -873,6 +873,11 @@ func (f *fake) Settle(_ context.Context, id int64, runID, target string) error {
 	return nil
 }
 
+func (f *fake) Unwire(_ context.Context, id int64, path string) error {
+	f.note("unwire", []any{id, path})
+	return nil
+}
+
 func (f *fake) Wire(_ context.Context, id int64, init int) error {
 	f.note("wire", []any{id, init})
 	return nil

@@ -133,6 +133,18 @@ func (netOf) PlugNIC(ctx context.Context, init int, n sysctl.BootNIC) error {
 	return netconfig.PlugNIC(ctx, init, n)
 }
 
+func (netOf) TakeNIC(ctx context.Context, init int, n sysctl.BootNIC) error {
+	return netconfig.TakeNIC(ctx, init, n)
+}
+
+func (netOf) HasAddresses(ctx context.Context, init int, n sysctl.BootNIC) (bool, error) {
+	return netconfig.HasAddresses(ctx, init, n)
+}
+
+func (netOf) SetAddresses(ctx context.Context, init int, n sysctl.BootNIC) error {
+	return netconfig.SetAddresses(ctx, init, n)
+}
+
 func (netOf) UnplugNIC(ctx context.Context, hostName string) error {
 	return netconfig.UnplugNIC(ctx, hostName)
 }
@@ -217,6 +229,10 @@ func (guests) Packages(t sysctl.Tree) (databases []string, list []sysctl.Package
 
 func (guests) Intact(t sysctl.Tree, path, digest string) (bool, error) {
 	return packages.Intact(t, path, digest)
+}
+
+func (guests) NICCommands(g sysctl.Guest, nic string) (up, down [][]string) {
+	return guest.NICCommands(g, nic)
 }
 
 func (guests) Render(t sysctl.Tree, g sysctl.Guest, n sysctl.GuestNetwork) ([]sysctl.Change, error) {

@@ -13,29 +13,40 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// What a run has of the host's interfaces is written down before it gets them. liblxc's monitor gives them back when a guest
-// ends by itself; who kills the monitor does it instead (Clear).
+// What a run has of the host's interfaces is written down before it gets them. They are given back by a hook when a guest
+// ends by itself or reboots; who kills the monitor does it instead (Clear).
 
-// saveCards notes the interfaces that a boot takes.
-func (rt *Runtime) saveCards(b sysctl.Boot) error {
-	var cards []sysctl.Card
-	for _, n := range b.NICs {
-		if n.Type == "phys" {
-			cards = append(cards, n.Card)
-		}
-	}
+// SetCards notes the interfaces that a run takes. The note is replaced whole; a run that has none has no file.
+func (rt *Runtime) SetCards(id int64, cards []sysctl.Card) error {
+	path := rt.paths.Cards(id)
 	if len(cards) == 0 {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return nil
 	}
 	text, err := json.Marshal(cards)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(rt.paths.Cards(b.Instance), text, 0o600)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
-// cards are the interfaces that a run took.
-func (rt *Runtime) cards(id int64) ([]sysctl.Card, error) {
+// cardsOf are the interfaces that a boot takes.
+func cardsOf(b sysctl.Boot) (cards []sysctl.Card) {
+	for _, n := range b.Wiring.Plugged {
+		if n.Type == "phys" {
+			cards = append(cards, n.Card)
+		}
+	}
+	return cards
+}
+
+// Cards are the interfaces that a run took.
+func (rt *Runtime) Cards(id int64) ([]sysctl.Card, error) {
 	text, err := os.ReadFile(rt.paths.Cards(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -50,10 +61,20 @@ func (rt *Runtime) cards(id int64) ([]sysctl.Card, error) {
 	return cards, nil
 }
 
+// GiveBack makes the interfaces that a run took the host's again, from the network namespace of its guest, which has ended. With that
+// namespace virtual ones would go.
+func (rt *Runtime) GiveBack(ctx context.Context, id int64, guest *os.File) error {
+	cards, err := rt.Cards(id)
+	if err != nil || len(cards) == 0 {
+		return err
+	}
+	return rt.giveBack(ctx, guest, cards)
+}
+
 // endAndGiveBack ends every process of an instance and gives the host's interfaces back. The network namespace is held
 // meanwhile: with its last process it would go, and virtual interfaces with it.
 func (rt *Runtime) endAndGiveBack(ctx context.Context, id int64) error {
-	cards, err := rt.cards(id)
+	cards, err := rt.Cards(id)
 	if err != nil {
 		return err
 	}

@@ -93,6 +93,9 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 		r.add(item.Key, item.Value)
 	}
 	r.add("lxc.hook.start-host", startHook(p.Gate(b.Instance), p.Limits(b.Instance), wireHook(p.Wiring(b.Instance), b.Wire)))
+	if hook := stopHook(p.Cards(b.Instance), b.Wire); hook != "" {
+		r.add("lxc.hook.stop", hook)
+	}
 	if len(b.Settle) > 0 {
 		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), p.Ended(b.Instance), b.Settle))
 	}
@@ -196,12 +199,7 @@ func (r *rendering) nic(i int, n sysctl.BootNIC) {
 		r.add(k+"hwaddr", n.MAC)
 	}
 	r.add(k+"flags", "up")
-	switch n.Type {
-	case "veth":
-		r.add(k+"veth.pair", n.HostName)
-	case "macvlan":
-		r.add(k+"macvlan.mode", "bridge")
-	}
+	r.add(k+"veth.pair", n.HostName)
 	if n.MTU > 0 {
 		r.add(k+"mtu", strconv.Itoa(n.MTU))
 	}

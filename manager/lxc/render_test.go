@@ -20,9 +20,9 @@ func TestRenderGolden(t *testing.T) {
 		Environment: map[string]string{"LANG": "C.UTF-8", "A": "b c"}, Limits: sysctl.Limits{Memory: 1 << 29, CPUs: "0,2", Processes: 500},
 		NICs: []sysctl.BootNIC{
 			{Type: "veth", Link: "sysbr0", HostName: "sy0-7.0", Name: "eth0", MAC: "00:16:3e:00:00:01", MTU: 1400},
-			{Type: "macvlan", Link: "eno1", Name: "lan0", MAC: "00:16:3e:00:00:02"},
 		},
 		Settle: []string{"env", "SYSCTL_DIR=/it's", "/usr/local/bin/sysctl", "settle", "7", "ab12"},
+		Wire:   []string{"env", "SYSCTL_DIR=/it's", "/usr/local/bin/sysctl", "wire", "7"},
 	}
 	unknown := sysctl.Boot{Instance: 8, Name: "old", Hostname: "old", Arch: "i386", NICs: []sysctl.BootNIC{{
 		Type: "veth", Link: "sysbr0", HostName: "sy0-8.0", Name: "eth0", MAC: "00:16:3e:00:00:03",
@@ -38,9 +38,6 @@ func TestRenderGolden(t *testing.T) {
 		{"v2-apparmor", full, Host{Cgroup2: true, AppArmor: confined}},
 		{"privileged-unknown-i386", unknown, Host{Cgroup2: true, AppArmor: unconfined}},
 		{"named", sysctl.Boot{Instance: 7, Name: "old", Hostname: "old", Compat: sysctl.Compat{Cgroups: sysctl.CgroupsNamed}}, Host{Cgroup2: true}},
-		{"physical", sysctl.Boot{Instance: 10, Name: "router", Hostname: "router", NICs: []sysctl.BootNIC{{
-			Type: "phys", Link: "enp3s0", Card: sysctl.Card{Name: "enp3s0", Index: 3, MAC: "00:16:3e:00:00:04", MTU: 1500}, Name: "wan0", MTU: 1400,
-		}}}, Host{Cgroup2: true}},
 		{"cgroup2", sysctl.Boot{Instance: 7, Name: "new", Hostname: "new", Compat: sysctl.Compat{Cgroups: sysctl.CgroupsV2}}, Host{}},
 		{"measures", sysctl.Boot{
 			Instance: 10, Name: "old", Hostname: "old", Arch: "i386", IDMap: sysctl.IDMap{Base: 1 << 30, Size: 65536}, Limits: sysctl.Limits{Memory: 1 << 29},

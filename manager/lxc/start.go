@@ -36,7 +36,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if err := rt.lateLimits(b.Instance, b); err != nil {
 		return sysctl.State{}, err
 	}
-	if err := rt.saveCards(b); err != nil {
+	if err := rt.SetCards(b.Instance, cardsOf(b)); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "note the host's interfaces")
 	}
 	if err := rt.SetWiring(b.Instance, b.Wiring); err != nil {

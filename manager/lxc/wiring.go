@@ -98,3 +98,16 @@ func wireHook(wiring string, command []string) string {
 	}
 	return "[ ! -e " + quote(wiring) + " ] || PATH=" + hookPath + " " + strings.Join(words, " ") + " >/dev/null 2>&1 || exit 1"
 }
+
+// stopHook is the command line by which the host's interfaces come back when a guest has ended, or reboots: its network namespace, which liblxc
+// names in the last words, is there for the last time. "": nothing is to be done. The exit status is always 0: liblxc must not care.
+func stopHook(cards string, command []string) string {
+	if len(command) == 0 {
+		return ""
+	}
+	words := make([]string, len(command))
+	for i, w := range command {
+		words[i] = quote(w)
+	}
+	return "/bin/sh -c " + quote("[ -e "+quote(cards)+" ] || exit 0; for a; do case $a in net:*) PATH="+hookPath+" "+strings.Join(words, " ")+" ${a#net:} >/dev/null 2>&1;; esac; done; exit 0")
+}
