@@ -173,19 +173,83 @@ func TestProfilesDevicesArePluggedLive(t *testing.T) {
 	kind(t, second(h.AddProfile(ctx, "web1", "default")), sysctl.Exists)
 	kind(t, second(h.AssignProfiles(ctx, "web1", []string{"default", "default"})), sysctl.Invalid)
 
-	// One that cannot be plugged now waits, and is told of.
+	// One that cannot be plugged for want of something else than its source waits, and is told of.
 	if _, err := h.AddProfile(ctx, "web1", "shared"); err != nil {
 		t.Fatal(err)
 	}
-	h.w.lost = "/srv/gone"
+	h.w.lost = "/etc"
 	var told []string
-	gone := map[string]sysctl.Device{"data": {"type": "disk", "source": "/srv/gone", "path": "/b"}}
-	err := h.UpdateProfile(ctx, sysctl.Profile{Name: "shared", Devices: gone}, func(line string) { told = append(told, line) })
+	err := h.UpdateProfile(ctx, sysctl.Profile{Name: "shared", Devices: map[string]sysctl.Device{"data": {"type": "disk", "source": "/etc", "path": "/b"}}},
+		func(line string) { told = append(told, line) })
 	if err != nil || len(told) != 1 || !strings.Contains(told[0], "web1: its devices are as they were until its next start") {
-		t.Errorf("a source that is not there: %v, told %q", err, told)
+		t.Errorf("one that cannot be opened: %v, told %q", err, told)
 	}
 	if got := h.mounted(t); got != "/usr on /b" {
 		t.Errorf("mounted %q", got)
+	}
+}
+
+// A profile that would break instances is refused with the list of them, running or not, and nothing is changed.
+func TestProfileThatBreaksIsRefused(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	none := map[string]sysctl.Device{}
+	if err := h.CreateProfile(ctx, sysctl.Profile{Name: "shared", Devices: none}); err != nil {
+		t.Fatal(err)
+	}
+	for name, own := range map[string]map[string]sysctl.Device{
+		"run1": nil, "stopped1": nil,
+		"own1": {"data": {"type": "none"}, "lan": {"type": "none"}, "extra": {"type": "disk", "source": "/usr", "path": "/taken"}},
+	} {
+		o := manager.CreateOptions{Source: "debian12", Name: name, Profiles: []string{"default", "shared"}, Devices: own, Start: name == "run1"}
+		if _, err := h.Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "other", IPs: []string{"10.99.0.77"}}); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := h.db.Instances(ctx)
+	for _, c := range []struct {
+		name   string
+		device sysctl.Device
+		want   []string // of what is said of each that would break
+	}{
+		{"data", sysctl.Device{"type": "disk", "source": "/srv/nowhere", "path": "/a"}, []string{
+			"instance run1: disk data: /srv/nowhere does not exist", "instance stopped1: disk data: /srv/nowhere does not exist"}},
+		{"more", sysctl.Device{"type": "disk", "source": "/usr", "path": "/taken"}, []string{`instance own1: devices.more.path: "/taken" is the path of the device extra already`}},
+		{"lan", sysctl.Device{"type": "nic", "network": "sysbr0", "ipv4.address": "10.99.0.77"}, []string{
+			"instance run1: device lan: address 10.99.0.77 of network sysbr0 is taken by instance other", "instance stopped1: device lan: address 10.99.0.77"}},
+		{"lan", sysctl.Device{"type": "nic", "network": "sysbr0", "ipv4.address": "10.99.0.78"}, []string{
+			"instance stopped1: device lan: address 10.99.0.78 of network sysbr0 is taken by instance run1"}}, // both would have it
+		{"lan", sysctl.Device{"type": "nic", "network": "sysbr0", "hwaddr": "00:16:3e:00:00:77"}, []string{"instance stopped1: device lan: MAC 00:16:3e:00:00:77 is taken by instance run1"}},
+		{"lan", sysctl.Device{"type": "nic", "network": "sysbr0", "name": "eth0"}, []string{
+			`instance run1: devices.lan.name: "eth0" is the interface of the device eth0`, `instance stopped1: devices.lan.name`}},
+		{"dev", sysctl.Device{"type": "unix-char", "source": "/srv/gone"}, []string{"instance own1: devices.dev: /srv/gone is missing", "instance run1: ", "instance stopped1: "}},
+	} {
+		h.w.lost = "/srv/gone"
+		err := h.UpdateProfile(ctx, sysctl.Profile{Name: "shared", Devices: map[string]sysctl.Device{c.name: c.device}}, nil)
+		var fields sysctl.FieldErrors
+		if !errors.As(err, &fields) || len(fields) != len(c.want) {
+			t.Errorf("%v: %v", c.device, err)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: %v, want %q", c.device, err, want)
+			}
+		}
+		after, _ := h.db.Instances(ctx)
+		if p, _, _ := h.Profile(ctx, "shared"); len(p.Devices) != 0 || fmt.Sprint(after) != fmt.Sprint(before) || h.mounted(t) != "" {
+			t.Errorf("%v: changed: %v, mounted %q", c.device, p.Devices, h.mounted(t))
+		}
+	}
+	// What may be missing is no matter, nor what was so before.
+	gone := map[string]sysctl.Device{"data": {"type": "disk", "source": "/srv/nowhere", "path": "/a", "required": "false"}}
+	for _, description := range []string{"one", "two"} {
+		if err := h.UpdateProfile(ctx, sysctl.Profile{Name: "shared", Description: description, Devices: gone}, nil); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
+	"github.com/sysctl-os/sysctl/db"
 	"github.com/sysctl-os/sysctl/profiles"
 )
 
@@ -63,25 +64,7 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile, note func
 	if err != nil {
 		return err
 	}
-	var bad sysctl.FieldErrors
-	for _, name := range users {
-		inst, err := m.DB.Instance(ctx, name)
-		if err != nil {
-			return err
-		}
-		config, devices, err := m.expandedWith(ctx, inst, p)
-		if err != nil {
-			return err
-		}
-		spec, err := profiles.Resolve(config, devices)
-		if err == nil && spec.Privileged != (inst.IDMap.Size == 0) {
-			err = sysctl.E(sysctl.Conflict, "security.privileged cannot change under an instance")
-		}
-		if err != nil {
-			bad.Add("instance "+name, "%v", err)
-		}
-	}
-	if err := bad.Err(); err != nil {
+	if err := m.checkUsers(ctx, p, users); err != nil {
 		return err
 	}
 	old, err := m.DB.Profile(ctx, p.Name)
@@ -106,6 +89,75 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile, note func
 		}
 	}
 	return nil
+}
+
+// checkUsers refuses a profile that would break instances which use it, with the list of all of them and why: what they could not be made
+// with, addresses and MACs that somebody else has or that two of them would have, and devices new to them whose source is not on this host.
+func (m *Manager) checkUsers(ctx context.Context, p sysctl.Profile, users []string) error {
+	var bad sysctl.FieldErrors
+	wanted := map[string][]db.ClaimNIC{}
+	for _, name := range users {
+		inst, err := m.DB.Instance(ctx, name)
+		if err != nil {
+			return err
+		}
+		claims, err := m.checkUser(ctx, p, inst)
+		for _, other := range sortedKeys(wanted) {
+			for _, c := range claims {
+				for _, o := range wanted[other] {
+					if err == nil {
+						err = sysctl.Wrap(clash(other, o.NIC, c.NIC), "device %s", c.NIC.Device)
+					}
+				}
+			}
+		}
+		switch sysctl.KindOf(err) {
+		case "":
+			wanted[name] = claims
+		case sysctl.Internal:
+			return err
+		default:
+			bad.Add("instance "+name, "%v", err)
+		}
+	}
+	return bad.Err()
+}
+
+// checkUser reports why an instance cannot be with another profile in the place of the one of its name, and what it claims.
+func (m *Manager) checkUser(ctx context.Context, p sysctl.Profile, inst sysctl.Instance) ([]db.ClaimNIC, error) {
+	config, devices, err := m.expandedWith(ctx, inst, p)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := profiles.Resolve(config, devices)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Privileged != (inst.IDMap.Size == 0) {
+		return nil, sysctl.E(sysctl.Conflict, "security.privileged cannot change under an instance")
+	}
+	old, err := m.spec(ctx, inst)
+	if err != nil {
+		old = spec // it is wrong already: what it is going to be counts
+	}
+	claims, err := m.canBecome(ctx, inst, old, spec)
+	if err != nil {
+		return nil, err
+	}
+	_, had, err := m.expanded(ctx, inst)
+	if err != nil {
+		return nil, err
+	}
+	changed := map[string]sysctl.Device{}
+	for _, name := range changedNames(had, devices) {
+		if d := present(devices[name]); d != nil {
+			changed[name] = d
+		}
+	}
+	if spec, err = profiles.Resolve(nil, changed); err != nil {
+		return nil, err
+	}
+	return claims, m.checkSources(spec)
 }
 
 // expandedWith is expanded with p in the place of the profile of its name.
