@@ -64,9 +64,9 @@ func TestSetProfile(t *testing.T) {
 	is("# ours\ndescription: x\nconfig: {}\ndevices: {}\n")
 
 	// What waits is told.
-	h.w.lost = "/srv/gone"
+	h.w.lost = "/etc"
 	var told []string
-	kind(t, h.AddProfileDevice(ctx, "shared", "data", sysctl.Device{"type": "disk", "source": "/srv/gone", "path": "/b"}, func(line string) { told = append(told, line) }), "")
+	kind(t, h.AddProfileDevice(ctx, "shared", "data", sysctl.Device{"type": "disk", "source": "/etc", "path": "/b"}, func(line string) { told = append(told, line) }), "")
 	if len(told) != 1 || !strings.HasPrefix(told[0], "web1: its devices are as they were until its next start") {
 		t.Errorf("told %q", told)
 	}
