@@ -516,7 +516,7 @@ func (f *fake) Exec(ctx context.Context, name string, o manager.ExecOptions) (in
 	case "wait": // until it is told to end, and write that into a file
 		fmt.Fprintln(o.Stdout, "waiting")
 		<-ctx.Done()
-		return 0, errors.Join(ctx.Err(), os.WriteFile(words, nil, 0o600))
+		return 0, errors.Join(ctx.Err(), os.WriteFile(words, []byte("ended\n"), 0o600))
 	}
 	return 0, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"errors"
@@ -125,23 +126,37 @@ func newFarSide(t *testing.T) farSide {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(sshd, "-D", "-e", "-f", at("sshd"))
-	cmd.Stderr = log
+	says, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); log.Close() })
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
-			break
+	listens, logged := make(chan bool, 1), make(chan struct{})
+	go func() { // what it says goes into the log, and that it listens is waited for
+		defer close(logged)
+		defer log.Close()
+		for lines := bufio.NewScanner(says); lines.Scan(); {
+			fmt.Fprintln(log, lines.Text())
+			if strings.HasPrefix(lines.Text(), "Server listening on ") {
+				listens <- true
+			}
 		}
-		if time.Now().After(end) {
+		close(listens)
+	}()
+	t.Cleanup(func() { cmd.Process.Kill(); <-logged; cmd.Wait() })
+	select {
+	case ok := <-listens:
+		if !ok {
 			said, _ := os.ReadFile(at("log"))
-			t.Fatalf("sshd does not listen: %s", said)
+			t.Fatalf("sshd has ended: %s", said)
 		}
+	case <-time.After(time.Minute):
+		t.Fatal("sshd does not listen")
 	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
 	return farSide{"root@" + address, append(os.Environ(), "SYSCTL_SSH=ssh -F "+at("config"), "PATH=/usr/bin:/bin", "HOME="+dir), dir}
 }
 
@@ -347,16 +362,24 @@ func TestSSHFails(t *testing.T) {
 // With a terminal its size is passed on, and Ctrl-C; without one, who is interrupted takes the verb on the other side along.
 func TestTerminalOverSSH(t *testing.T) {
 	far := newFarSide(t)
-	wait := func(what string, done func() bool) {
-		t.Helper()
-		for end := time.Now().Add(time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s: not within a minute", what)
+	// told is a fifo into which the other side tells that it ends: heard waits for that.
+	told := func(name string) (path string, heard func(t *testing.T)) {
+		path = filepath.Join(far.dir, name)
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0) // for both, so that it is open before anybody tells
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return path, func(t *testing.T) {
+			t.Helper()
+			f.SetReadDeadline(time.Now().Add(time.Minute))
+			if _, err := f.Read(make([]byte, 1)); err != nil {
+				t.Errorf("%s: the other side has not said that it ends: %v", name, err)
 			}
 		}
-	}
-	there := func(name string) func() bool {
-		return func() bool { _, err := os.Stat(filepath.Join(far.dir, name)); return err == nil }
 	}
 	onTTY := func(args ...string) (*terminal, *exec.Cmd, func(string)) {
 		tty := newTerminal(t)
@@ -366,14 +389,7 @@ func TestTerminalOverSSH(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		return tty, cmd, func(text string) {
-			t.Helper()
-			wait(text, func() bool {
-				tty.mu.Lock()
-				defer tty.mu.Unlock()
-				return strings.Contains(tty.output.String(), text)
-			})
-		}
+		return tty, cmd, func(text string) { t.Helper(); tty.waitFor(t, text) }
 	}
 	tty, cmd, shows := onTTY("exec", "web1", "--", "sizes")
 	shows("24x80")
@@ -383,7 +399,7 @@ func TestTerminalOverSSH(t *testing.T) {
 		t.Error(err)
 	}
 
-	ended := filepath.Join(far.dir, "ctrl-c")
+	ended, heard := told("ctrl-c")
 	tty, cmd, shows = onTTY("exec", "-T", "web1", "--", "wait", ended)
 	shows("waiting")
 	if _, err := tty.master.Write([]byte{3}); err != nil {
@@ -393,23 +409,24 @@ func TestTerminalOverSSH(t *testing.T) {
 	if status := cmd.ProcessState.ExitCode(); status != 130 {
 		t.Errorf("Ctrl-C: status %d, %q", status, tty.output.String())
 	}
-	wait("Ctrl-C", there("ctrl-c"))
+	heard(t)
 
-	out, err := os.Create(filepath.Join(far.dir, "out"))
+	ended, heard = told("hangup")
+	cmd = far.command("exec", "web1", "--", "wait", ended)
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close()
-	cmd = far.command("exec", "web1", "--", "wait", filepath.Join(far.dir, "hangup"))
-	cmd.Stdout = out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	wait("waiting", func() bool { b, _ := os.ReadFile(out.Name()); return len(b) > 0 })
+	if said, err := bufio.NewReader(out).ReadString('\n'); said != "waiting\n" {
+		t.Errorf("it says %q, %v", said, err)
+	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
 	if status := cmd.ProcessState.ExitCode(); status != 130 {
 		t.Errorf("SIGTERM: status %d", status)
 	}
-	wait("the other side", there("hangup"))
+	heard(t)
 }

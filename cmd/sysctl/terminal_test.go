@@ -37,7 +37,27 @@ type terminal struct {
 	master, slave *os.File
 	mu            sync.Mutex
 	output        bytes.Buffer
+	more          chan struct{} // has a value after something was written
 	ended         chan struct{}
+}
+
+// waitFor waits until a text was written to the terminal.
+func (tty *terminal) waitFor(t *testing.T, text string) {
+	t.Helper()
+	end := time.After(time.Minute)
+	for {
+		tty.mu.Lock()
+		shown := strings.Contains(tty.output.String(), text)
+		tty.mu.Unlock()
+		if shown {
+			return
+		}
+		select {
+		case <-tty.more:
+		case <-end:
+			t.Fatalf("%q was not written within a minute: %q", text, tty.output.String())
+		}
+	}
 }
 
 func newTerminal(t *testing.T) *terminal {
@@ -53,7 +73,7 @@ func newTerminal(t *testing.T) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tty := &terminal{master: master, slave: slave, ended: make(chan struct{})}
+	tty := &terminal{master: master, slave: slave, more: make(chan struct{}, 1), ended: make(chan struct{})}
 	resizeTerminal(t, master, 24, 80)
 	go func() {
 		defer close(tty.ended)
@@ -63,6 +83,10 @@ func newTerminal(t *testing.T) *terminal {
 			tty.mu.Lock()
 			tty.output.Write(buf[:n])
 			tty.mu.Unlock()
+			select {
+			case tty.more <- struct{}{}:
+			default:
+			}
 			if err != nil {
 				return
 			}
