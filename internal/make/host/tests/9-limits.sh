@@ -1,0 +1,106 @@
+# What the limits do on cgroup v2, changed while guests run, by the kernel's own counters; and the timers, under systemd.
+. ./check
+cp -a --remove-destination root/. /
+systemctl daemon-reload
+check "the host is up" systemctl is-system-running --wait
+check "import" sysctl image import guest.tar --alias d12 -q
+for name in one two; do
+    check "launch" sysctl launch -q d12 $name -c limits.cpu=1-1
+done
+for name in one two; do check "boots" booted $name; done
+check "create" sysctl create -q d12 three -c 'snapshots.schedule=* * * * *' -c snapshots.expiry=1M -c snapshots.schedule.stopped=true
+check "enable the timer of schedules" systemctl enable -q --now sysctl-snapshots.timer # which is looked at in the end
+
+cgroup() { sed -nE 's|^0::(.*/guest)(/.*)?$|/sys/fs/cgroup\1|p' "/proc/$(init_of "$1")/cgroup"; }
+one=$(cgroup one) two=$(cgroup two)
+value() { sed -n "s/^$2 //p" "$1"; }
+sum() { find "$1" -name "$2" -exec sed -n "s/^$3 //p" {} + | awk '{ n += $1 } END { print n + 0 }'; } # of a cgroup and those in it
+set_() { check "set $*" sysctl config set -q "$@"; }
+unset_() { check "unset $*" sysctl config unset -q "$@"; }
+
+# Both guests want the same CPU. race SECONDS: how much of it each gets, until they have had so much together.
+spin() { sysctl exec "$1" -- sh -c 'while :; do :; done' & }
+usage() { value "$1/cpu.stat" usage_usec; }
+race() {
+    a=$(usage "$one") b=$(usage "$two")
+    until [ $(($(usage "$one") + $(usage "$two") - a - b)) -ge $(($1 * 1000000)) ]; do sleep 0.2; done
+    a=$((($(usage "$one") - a) / 1000)) b=$((($(usage "$two") - b) / 1000))
+    echo "     one had $a ms, two $b ms"
+}
+times() { [ $((a * $1)) -le "$b" ]; } # times N: two had at least N times as much as one
+spin one
+spin two
+race 2
+race 6
+check "nobody has a limit: none has three times as much" sh -c "[ $a -lt $((b * 3)) ] && [ $b -lt $((a * 3)) ]"
+set_ one limits.cpu.allowance=10%
+race 6
+check "limits.cpu.allowance=10% against 100%: two has four times as much or more" times 4
+set_ one limits.cpu.allowance=100%
+race 6
+check "and 100% again" sh -c "[ $b -lt $((a * 3)) ]"
+throttled=$(value "$one/cpu.stat" nr_throttled)
+set_ one limits.cpu.allowance=10ms/100ms
+race 6
+check "limits.cpu.allowance=10ms/100ms: two has four times as much or more" times 4
+check "it was throttled" [ "$(value "$one/cpu.stat" nr_throttled)" -gt "$throttled" ]
+unset_ one limits.cpu.allowance
+weights() { echo "$(cat "$one/../cpu.weight") $(cat "$two/../cpu.weight")"; }
+set_ one limits.cpu.allowance=20% limits.cpu.priority=0
+set_ two limits.cpu.allowance=20%
+echo "     weights $(weights)"
+race 10
+check "limits.cpu.priority=0 against 10, at shares where it matters: two has more" [ $((a * 11)) -lt $((b * 10)) ]
+unset_ one limits.cpu.allowance limits.cpu.priority
+unset_ two limits.cpu.allowance
+sysctl exec one -- pkill -f 'while :'
+sysctl exec two -- pkill -f 'while :'
+wait
+
+# Memory: a hog of 150 MiB, which perl keeps and writes to.
+hog() { sysctl exec one -- perl -e '$x .= "x" x (1 << 20) for 1 .. 150; substr($x, $_ << 12, 1) = "y" for 0 .. 38399; print length($x)'; }
+same "no limit: it is done" $((150 << 20)) "$(hog)"
+set_ one limits.memory=100MiB
+killed=$(value "$one/memory.events" oom_kill)
+hog >/dev/null 2>&1
+same "limits.memory=100MiB: it is killed" 137 $?
+check "by the kernel, for that" [ "$(value "$one/memory.events" oom_kill)" -gt "$killed" ]
+check "and nobody else" sysctl exec two -- true
+dd if=/dev/zero of=/swap bs=1M count=256 status=none && chmod 600 /swap && mkswap -q /swap && swapon /swap
+check "the host has swap" grep -q /swap /proc/swaps
+out=$(value /proc/vmstat pswpout)
+same "with swap it is done" $((150 << 20)) "$(hog)"
+check "swapped out" [ "$(value /proc/vmstat pswpout)" -gt $((out + 1000)) ]
+set_ one limits.memory.swap=false
+killed=$(value "$one/memory.events" oom_kill)
+hog >/dev/null 2>&1
+same "limits.memory.swap=false: it is killed" 137 $?
+check "by the kernel, for that" [ "$(value "$one/memory.events" oom_kill)" -gt "$killed" ]
+unset_ one limits.memory limits.memory.swap
+same "and without limits it is done again" $((150 << 20)) "$(hog)"
+swapoff /swap
+
+# Processes: a bomb, which ends with the shell that waits for it.
+set_ one limits.processes=80
+hits=$(sum "$one" pids.events max)
+sysctl exec one -- perl -e 'for (1 .. 300) { my $p = fork; exit 1 unless defined $p; $p or do { sleep 600; exit } }' >/dev/null 2>&1
+same "limits.processes=80: a fork bomb comes to an end" 1 $?
+check "by the kernel, for that" [ "$(sum "$one" pids.events max)" -gt "$hits" ]
+check "within the limit" [ "$(cat "$one/pids.current")" -le 80 ]
+check "and the host forks" true "$(true)"
+unset_ one limits.processes
+sysctl exec one -- perl -e 'for (1 .. 300) { my $p = fork; exit 1 unless defined $p; $p or do { sleep 600; exit } }' >/dev/null 2>&1
+same "without it the bomb has its 300" 0 $?
+sysctl exec one -- pkill -f 'sleep 600'
+
+# Scheduled snapshots by the timer that is installed.
+snapshots() { sysctl snapshot list three --format csv | tail -n +2 | cut -d, -f1; }
+one_more() { snapshots >snapshots; [ -s snapshots ]; }
+check "sysctl-snapshots.timer makes a snapshot" within 200 one_more
+first=$(head -n 1 snapshots)
+gone() { ! snapshots | grep -qx "$first"; }
+check "and deletes it when it has expired" within 200 gone
+same "its service succeeded" success "$(systemctl show -P Result sysctl-snapshots.service)"
+check "delete all" sysctl delete --force one two three
+check "nothing left" clean 30
+echo END
