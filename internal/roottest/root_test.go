@@ -58,6 +58,11 @@ func newEnvironment(bin string) environment {
 	if err != nil {
 		panic(err)
 	}
+	if how := os.Getenv("SHIFT"); how != "" { // storage.shift
+		if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("storage: {shift: "+how+"}\n"), 0o600); err != nil {
+			panic(err)
+		}
+	}
 	return environment{bin: bin, dir: dir, run: "/run/" + filepath.Base(dir)}
 }
 
