@@ -14,7 +14,7 @@ func (a *app) wireCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:                "wire ID",
 		Short:              "connect an instance that starts to the host's network (called by its start-host hook)",
-		Long:               "Connects an instance that starts to the host's network, or takes the host's interfaces back. Its hooks call it; it is not for people.",
+		Long:               "Connects an instance that starts to the host's network, or takes the host's interfaces back.\nIts hooks call it; it is not for people.",
 		Example:            "  LXC_PID=4711 sysctl wire 1",
 		Hidden:             true,
 		DisableFlagParsing: true,
