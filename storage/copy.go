@@ -160,7 +160,11 @@ func (c *copier) directory(from, to int, as, path string, st unix.Stat_t) error 
 	defer unix.Close(fd)
 	if fresh {
 		c.made = true
-		if err := c.own(fd, st.Mode); err != nil {
+		var now unix.Stat_t
+		if err := unix.Fstat(fd, &now); err != nil {
+			return err
+		}
+		if err := c.own(fd, now, st.Mode); err != nil {
 			return err
 		}
 	}
@@ -196,22 +200,40 @@ func vanished(dir int, name string) bool {
 	return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
 }
 
-// own gives what was made its owner and mode. A set-uid bit would make its new owner's what was another's: it is not copied.
-func (c *copier) own(fd int, bits uint32) error {
-	mode := bits & 0o1777
-	if c.o.Mode != nil && bits&unix.S_IFMT == unix.S_IFREG {
-		mode = permBits(*c.o.Mode)
-	}
-	if err := unix.Fchown(fd, c.uid, c.gid); err != nil {
-		return err
+// own gives what was made, and is as now says, its owner and mode.
+func (c *copier) own(fd int, now unix.Stat_t, bits uint32) error {
+	mode := c.mode(bits)
+	if now.Uid != uint32(c.uid) || now.Gid != uint32(c.gid) {
+		if err := unix.Fchown(fd, c.uid, c.gid); err != nil {
+			return err
+		}
+	} else if now.Mode&0o7777 == mode {
+		return nil // as it was made
 	}
 	return unix.Fchmod(fd, mode)
+}
+
+// first is the mode to make a file with: where its owner stays, the one that it keeps, as each change of it costs as much as writing
+// a small file does.
+func (c *copier) first(bits uint32) uint32 {
+	if c.o.UID != 0 || c.o.GID != 0 {
+		return 0o600
+	}
+	return c.mode(bits) & 0o777
+}
+
+// mode is that of a copy. A set-uid bit would make its new owner's what was another's: it is not copied.
+func (c *copier) mode(bits uint32) uint32 {
+	if c.o.Mode != nil && bits&unix.S_IFMT == unix.S_IFREG {
+		return permBits(*c.o.Mode)
+	}
+	return bits & 0o1777
 }
 
 // file copies a regular file: under a temporary name until it is whole.
 func (c *copier) file(from, to int, as string, st unix.Stat_t) (inode, error) {
 	tmp := temporary()
-	fd, err := unix.Openat(to, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Openat(to, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, c.first(st.Mode))
 	if err != nil {
 		return inode{}, err
 	}
@@ -227,16 +249,16 @@ func (c *copier) file(from, to int, as string, st unix.Stat_t) (inode, error) {
 func (c *copier) finish(fd, to int, tmp, as string, st unix.Stat_t, err error) (inode, error) {
 	var now unix.Stat_t
 	if err == nil {
-		err = c.own(fd, st.Mode)
+		err = unix.Fstat(fd, &now)
+	}
+	if err == nil {
+		err = c.own(fd, now, st.Mode)
 	}
 	if err == nil && c.o.Recursive {
 		err = unix.Futimes(fd, times(st))
 	}
 	if err == nil && !c.o.Recursive && !c.later { // one file: its content is on disk before its name says so
 		err = unix.Fsync(fd)
-	}
-	if err == nil {
-		err = unix.Fstat(fd, &now)
 	}
 	if err == nil {
 		err = unix.Renameat(to, tmp, to, as)

@@ -281,6 +281,34 @@ func TestCopyOneFile(t *testing.T) {
 	}
 }
 
+// What is made has its owner and mode whatever the process and the directory would give it.
+func TestCopyModesAndOwners(t *testing.T) {
+	needRoot(t)
+	tree, dir := openTree(t)
+	src := filepath.Join(t.TempDir(), "d")
+	modes := map[string]fs.FileMode{"none": 0, "all": 0o777, "shared": 0o664, "set": 0o755 | fs.ModeSetuid, "sticky": 0o644 | fs.ModeSticky}
+	for name, mode := range modes {
+		write(t, src+"/"+name, name)
+		must(t, os.Chmod(src+"/"+name, mode))
+	}
+	must(t, os.Chown(dir, 0, 5))
+	must(t, os.Chmod(dir, 0o755|fs.ModeSetgid)) // what is made in it gets its group
+	defer unix.Umask(unix.Umask(0o077))
+	for at, o := range map[string]sysctl.CopyOptions{"/root": {Recursive: true}, "/other": {Recursive: true, UID: 33}} {
+		must(t, tree.Put(t.Context(), src, at, o))
+		for name, mode := range modes {
+			fi, err := os.Stat(dir + at + "/" + name)
+			must(t, err)
+			if fi.Mode() != mode&^fs.ModeSetuid {
+				t.Errorf("%s/%s has mode %v", at, name, fi.Mode())
+			}
+			if u, g := owner(t, dir+at+"/"+name); int(u) != o.UID || g != 0 {
+				t.Errorf("%s/%s belongs to %d:%d", at, name, u, g)
+			}
+		}
+	}
+}
+
 // broken gives a little and then an error.
 type broken struct{ cancel func() }
 
