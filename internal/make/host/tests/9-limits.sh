@@ -93,6 +93,43 @@ sysctl exec one -- perl -e 'for (1 .. 300) { my $p = fork; exit 1 unless defined
 same "without it the bomb has its 300" 0 $?
 sysctl exec one -- pkill -f 'sleep 600'
 
+# Disk priority, where the kernel has weights: BFQ on the disk of both.
+modprobe -q bfq
+if echo bfq >/sys/block/vda/queue/scheduler && [ -e "$one/../io.bfq.weight" ]; then
+    for name in one two; do
+        check "a file to read" sysctl exec $name -- dd if=/dev/urandom of=/big bs=1M count=32 conv=fsync status=none
+        sysctl exec $name -- sh -c 'for i in 1 2; do while :; do dd if=/big of=/dev/null bs=256k iflag=direct status=none || exit; done & done; wait' &
+    done
+    echo 0 >/sys/block/vda/queue/iosched/low_latency # which favours who has just begun
+    echo 1 >/sys/block/vda/queue/iosched/strict_guarantees
+    echo 200 >/sys/block/vda/queue/iosched/slice_idle # ms: readers in an emulator are slow to ask again
+    device=$(cat /sys/block/vda/dev)
+    bytes() { sed -nE "s/^$device .*rbytes=([0-9]+).*/\1/p" "$1/../io.stat"; }
+    read_race() { # until both have read so many MiB
+        a=$(bytes "$one") b=$(bytes "$two")
+        until [ $(($(bytes "$one") + $(bytes "$two") - a - b)) -ge $(($1 << 20)) ]; do sleep 0.2; done
+        a=$(($(bytes "$one") - a)) b=$(($(bytes "$two") - b))
+        echo "     one has read $((a >> 10)) KiB, two $((b >> 10)) KiB"
+    }
+    both() { [ -n "$(bytes "$one")" ] && [ -n "$(bytes "$two")" ]; }
+    check "both read" within 60 both
+    set_ one limits.disk.priority=0
+    set_ two limits.disk.priority=10
+    echo "     weights $(cat "$one/../io.bfq.weight" "$two/../io.bfq.weight" | tr '\n' ' ')"
+    read_race 128
+    a1=$a b1=$b
+    set_ one limits.disk.priority=10
+    set_ two limits.disk.priority=0
+    read_race 128
+    # How much either gets depends on how soon it asks again. What the priorities make of that does not.
+    check "limits.disk.priority: 0 and 10 the other way round make twice as much difference or more" [ $((a * b1)) -ge $((2 * a1 * b)) ]
+    sysctl exec one -- pkill -f 'while :'
+    sysctl exec two -- pkill -f 'while :'
+    wait
+else
+    echo "     no weights for disks on this kernel: $(cat /sys/block/vda/queue/scheduler)"
+fi
+
 # Scheduled snapshots by the timer that is installed.
 snapshots() { sysctl snapshot list three --format csv | tail -n +2 | cut -d, -f1; }
 one_more() { snapshots >snapshots; [ -s snapshots ]; }
