@@ -113,6 +113,10 @@ var systems = map[string]system{
 		"/etc/NetworkManager/system-connections/mine.nmconnection":      "[connection]\nid=mine\ninterface-name = eth2\n",
 		"/etc/NetworkManager/system-connections/elsewhere.nmconnection": "[connection]\nid=x\ninterface-name=wlan0\n[x]\ninterface-name=eth0\n",
 	}},
+	"ubuntu1804": {sysctl.Guest{Family: "debian", ID: "ubuntu", Version: "18.04", Init: "systemd", InitVersion: "237"}, map[string]string{
+		"/usr/sbin/netplan": "", "/lib/systemd/system/systemd-networkd.service": "", "/etc/netplan/50-cloud-init.yaml": "network:\n  version: 2\n  ethernets:\n    eth0:\n      dhcp4: true\n",
+		"/var/lib/dpkg/status": "Package: netplan.io\nStatus: install ok installed\nVersion: 0.36.1\n\n",
+	}},
 	"ubuntu2204": {sysctl.Guest{Family: "debian", ID: "ubuntu", Version: "22.04", Init: "systemd", InitVersion: "249"}, map[string]string{
 		"/usr/sbin/netplan": "", "/lib/systemd/system/systemd-networkd.service": "",
 		"/etc/netplan/50-cloud-init.yaml": "# cloud\nnetwork:\n    version: 2\n    ethernets:\n        eth0:\n            dhcp4: true\n            match:\n                macaddress: 00:16:3e:00:00:01\n            set-name: eth0\n",

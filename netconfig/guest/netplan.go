@@ -22,7 +22,7 @@ func (b *builder) netplan(g sysctl.Guest, n sysctl.GuestNetwork, _ resolver) {
 	mine := named(n)
 	want := map[string]string{}
 	if len(n.NICs) > 0 {
-		want[netplanOurs] = netplanFile(n)
+		want[netplanOurs] = netplanFile(n, b.oldNetplan(g, n))
 	}
 	isYAML := func(base string) bool { return strings.HasSuffix(base, ".yaml") }
 	b.own(directory{path: netplanDir, why: whyNetplan, mode: secret, is: isYAML,
@@ -61,13 +61,37 @@ func (b *builder) checkNetplan(name, content string, mine func(string) bool) {
 	}
 }
 
-func netplanFile(n sysctl.GuestNetwork) string {
+// oldNetplan reports whether netplan is older than 0.96, as in the first Ubuntu 18.04: it refuses whole files for a key that it does
+// not know. What it has no words for is refused.
+func (b *builder) oldNetplan(g sysctl.Guest, n sysctl.GuestNetwork) bool {
+	data, err := b.tree.ReadFile("/var/lib/dpkg/status")
+	if err != nil || g.Renderer != Netplan {
+		return false
+	}
+	if v := packageVersion(data, "netplan.io"); v.text == "" || v.atLeast(0, 96, 0) {
+		return false
+	}
+	for i, nic := range n.NICs {
+		v4, v6 := families(n, i)
+		if v4.dhcp() && v4.metric != 0 {
+			b.cannotSay(nic.Name, "DHCP beside another default route, whose metric netplan knows since 0.96")
+		}
+		for _, h := range append(v4.hops(false, true), v6.hops(false, true)...) {
+			if !h.via.IsValid() {
+				b.cannotSay(nic.Name, "route to %s without a next hop, which netplan knows since 0.96", h.dst)
+			}
+		}
+	}
+	return true
+}
+
+func netplanFile(n sysctl.GuestNetwork, old bool) string {
 	out := []string{mark + ": changes are lost.", "network:", "  version: 2", "  ethernets:"}
 	for i, nic := range n.NICs {
 		v4, v6 := families(n, i)
 		out = append(out, "    "+nic.Name+":", "      dhcp4: "+trueFalse(v4.dhcp()), "      dhcp6: "+trueFalse(v6.dhcp()),
-			"      accept-ra: "+trueFalse(v6.dhcp() || v6.slaac()), "      link-local: [ipv6]")
-		if v4.dhcp() {
+			"      accept-ra: "+trueFalse(v6.dhcp() || v6.slaac()))
+		if v4.dhcp() && !old {
 			// Between those of static default routes (families).
 			metric := fmt.Sprint("        route-metric: ", v4.metric+10)
 			out = append(out, "      dhcp4-overrides:", metric)

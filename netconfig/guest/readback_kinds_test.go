@@ -286,7 +286,6 @@ func (w written) netplan(f *found) {
 		DHCP4     bool             `yaml:"dhcp4"`
 		DHCP6     bool             `yaml:"dhcp6"`
 		RA        bool             `yaml:"accept-ra"`
-		LinkLocal []string         `yaml:"link-local"`
 		Over4     map[string]int   `yaml:"dhcp4-overrides"`
 		Over6     map[string]int   `yaml:"dhcp6-overrides"`
 		MTU       int              `yaml:"mtu"`

@@ -30,7 +30,7 @@ func readings() map[string]reading {
 		"debian6": {nic: interfaces("0.6")}, "debian7": {nic: interfaces("0.7")}, "debian12": {nic: interfaces("0.8")}, "ubuntu1604": {nic: interfaces("0.8")},
 		"alpine-busybox": {nic: interfaces("busybox")}, "alpine-ng": {nic: interfaces("ng")},
 		"networkd219": {nic: networkd(219)}, "networkd252": {nic: networkd(252)},
-		"rocky9": {nic: written.keyfile, either6: true}, "ubuntu2204": {nic: written.netplan},
+		"rocky9": {nic: written.keyfile, either6: true}, "ubuntu1804": {nic: written.netplan}, "ubuntu2204": {nic: written.netplan},
 		"centos5": {nic: written.redHat}, "centos6": {nic: written.redHat}, "centos7": {nic: written.redHat}, "rocky8-scripts": {nic: written.redHat},
 		"sles11": {nic: written.suse}, "sles15": {nic: written.suse},
 		"gentoo": {nic: netifrc("\n"), kernel6: true}, "gentoo-baselayout1": {nic: netifrc(""), kernel6: true},
