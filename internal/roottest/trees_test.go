@@ -18,7 +18,7 @@ const treeCache = "/var/cache/sysctl-test/trees"
 
 // trees FILE makes a tarball for each line of a file, two at a time, and sets a variable of the line's name to its path:
 //
-//	NAME recipe TEMPLATE [KEYRING]    what the template builds; without the file KEYRING the variable is empty
+//	NAME recipe TEMPLATE [FILE...]    what the template builds; without one of the files the variable is empty
 //	NAME mmdebstrap ARGUMENT...       essential packages and what the arguments say, of a package archive
 //	NAME shared PATH                  material beside the checkout; without it the variable is empty
 func trees(ts *testscript.TestScript, neg bool, args []string) {
@@ -52,9 +52,11 @@ func madeTree(by string, args []string) (string, error) {
 		}
 		return path, err
 	}
-	if by == "recipe" && len(args) > 1 {
-		if _, missing := os.Stat(args[1]); missing != nil {
-			return "", nil
+	if by == "recipe" {
+		for _, wanted := range args[1:] {
+			if _, missing := os.Stat(wanted); missing != nil {
+				return "", nil
+			}
 		}
 		args = args[:1]
 	}
