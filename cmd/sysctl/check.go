@@ -17,8 +17,8 @@ func (a *app) checkCmd() *cobra.Command {
 		Use:   "check [INSTANCE|IMAGE|TEMPLATE|PATH]...",
 		Short: "say what this host lacks, and which guests boot on it",
 		Long: `Without arguments it looks at this host (kernel, cgroups, liblxc, overlay on idmapped layers, how ids are shifted,
-user namespaces, NAT, forwarding, what old guests need, …) and says of each missing piece what it costs and which command repairs it. With
---quiet only what is not well is printed. Warnings do not change the exit status.
+user namespaces, NAT, forwarding, what old guests need, …) and says of each missing piece what it costs and which
+command repairs it. With --quiet only what is not well is printed. Warnings do not change the exit status.
 
 With arguments it says of each whether its guest boots on this host: as it is, with measures that sysctl takes by
 itself, or not, with the reason and the way out; and what the guest has to live with. launch and start do the same
