@@ -26,6 +26,15 @@ type holder interface {
 	Command(ctx context.Context, name string, argv ...string) *exec.Cmd
 }
 
+// plugger is a peer that gives a running instance devices, and takes them away.
+type plugger interface {
+	peer
+	// Devices are those that are measured: what follows the instance's name when one is added.
+	Devices() map[op][]string
+	Plug(ctx context.Context, name, device string, args ...string) error
+	Unplug(ctx context.Context, name, device string) error
+}
+
 // What is pushed, pulled and written.
 const (
 	smallFiles  = 2000
@@ -68,6 +77,9 @@ func (b *bench) data(ctx context.Context, p peer) error {
 	if err := b.stream(ctx, h, name); err != nil {
 		return err
 	}
+	if err := b.plug(ctx, p, name); err != nil {
+		return err
+	}
 	if err := p.Kill(ctx, name); err != nil {
 		return err
 	}
@@ -86,6 +98,24 @@ func (b *bench) transfers(ctx context.Context, h holder, name, dir, small, large
 	back := filepath.Join(b.env.dir, "back")
 	defer os.Remove(back)
 	return b.rate(ctx, opPull, h, largeSize, func() error { return h.Pull(ctx, name, dir+"/large/"+filepath.Base(large), back) })
+}
+
+// plug measures devices that a running instance is given.
+func (b *bench) plug(ctx context.Context, p peer, name string) error {
+	g, ok := p.(plugger)
+	if !ok {
+		return nil
+	}
+	for o, args := range g.Devices() {
+		device := b.newName()
+		if err := b.timed(ctx, o, p, func() error { return g.Plug(ctx, name, device, args...) }); err != nil {
+			return err
+		}
+		if err := g.Unplug(ctx, name, device); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rate is timed, in bytes a second.

@@ -123,6 +123,17 @@ func (l *lxd) Push(ctx context.Context, name, src, dir string) error {
 func (l *lxd) Pull(ctx context.Context, name, file, dst string) error {
 	return l.do(ctx, "file", "pull", name+file, dst)
 }
+
+// Devices are disks alone: which bridge its NICs would be on is its administrator's affair.
+func (l *lxd) Devices() map[op][]string {
+	return map[op][]string{opPlugDisk: {"disk", "source=/usr", "path=/mnt/bench", "readonly=true"}}
+}
+func (l *lxd) Plug(ctx context.Context, name, device string, args ...string) error {
+	return l.do(ctx, append([]string{"config", "device", "add", name, device}, args...)...)
+}
+func (l *lxd) Unplug(ctx context.Context, name, device string) error {
+	return l.do(ctx, "config", "device", "remove", name, device)
+}
 func (l *lxd) Command(ctx context.Context, name string, argv ...string) *exec.Cmd {
 	return l.program.command(ctx, append([]string{"exec", name, "--"}, argv...)...)
 }

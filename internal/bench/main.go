@@ -37,7 +37,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "/var/tmp", "directory on the disk to measure")
 	flag.StringVar(&o.out, "o", "doc/performance.md", "document to write the table into, \"\" for none")
 	flag.StringVar(&o.binary, "sysctl", "bin/sysctl", "our binary")
-	flag.IntVar(&o.stopped, "stopped", 200, "stopped instances for list and info")
+	flag.IntVar(&o.stopped, "stopped", 250, "stopped instances for list and info")
 	flag.IntVar(&o.running, "running", 50, "running instances for list and info")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

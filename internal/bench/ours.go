@@ -45,7 +45,8 @@ func (o *ours) Prepare(ctx context.Context, e *env) error {
 	}
 	// Names of our own, so that Close can remove just these.
 	o.bridge, o.table = fmt.Sprintf("sbench%d", os.Getpid()), fmt.Sprintf("sysctlbench%d", os.Getpid())
-	settings := fmt.Appendf(nil, "network:\n  bridge: %s\n  nat_table: %s\n", o.bridge, o.table)
+	// A network and ranges of ids for 300 instances; an environment has 253 addresses and 256 ranges by itself.
+	settings := fmt.Appendf(nil, "network:\n  bridge: %s\n  nat_table: %s\n  ipv4: 10.213.244.1/22\nidmap:\n  base: 4200000000\n  count: 400\n", o.bridge, o.table)
 	if err := os.WriteFile(filepath.Join(o.dir, "config.yaml"), settings, 0o600); err != nil {
 		return err
 	}
@@ -117,6 +118,19 @@ func (o *ours) Push(ctx context.Context, name, src, dir string) error {
 }
 func (o *ours) Pull(ctx context.Context, name, file, dst string) error {
 	return o.verb(ctx, "file", "pull", name+file, dst)
+}
+func (o *ours) Devices() map[op][]string {
+	return map[op][]string{
+		opPlugDisk:  {"disk", "source=/usr", "path=/mnt/bench", "readonly=true"},
+		opPlugNIC:   {"nic", "network=" + o.bridge},
+		opPlugProxy: {"proxy", "listen=unix:@" + o.table, "connect=tcp:127.0.0.1:22"},
+	}
+}
+func (o *ours) Plug(ctx context.Context, name, device string, args ...string) error {
+	return o.verb(ctx, append([]string{"config", "device", "add", name, device}, args...)...)
+}
+func (o *ours) Unplug(ctx context.Context, name, device string) error {
+	return o.verb(ctx, "config", "device", "remove", name, device)
 }
 func (o *ours) Command(ctx context.Context, name string, argv ...string) *exec.Cmd {
 	return o.sysctl.command(ctx, append([]string{"exec", name, "--"}, argv...)...)

@@ -39,10 +39,14 @@ const (
 	opPush            op = "push of a file of 100 MB"
 	opPull            op = "pull of a file of 100 MB"
 	opStream          op = "output of `exec`"
+	opPlugDisk        op = "hot-plug of a disk"
+	opPlugNIC         op = "hot-plug of a NIC"
+	opPlugProxy       op = "hot-plug of a proxy"
 )
 
 var ops = [...]op{opLaunch, opReady, opStart, opStop, opHalt, opAfter, opKill, opDelete, opRemove, opBurst, opExec,
 	opMemory, opDisk, opSnapshot, opSnapshotDisk, opRestore, opCopy, opSnapshotRunning, opPushSmall, opPush, opPull, opStream,
+	opPlugDisk, opPlugNIC, opPlugProxy,
 	opList, opInfo, opVersion, opReal, opHandOn}
 
 // unit is how an op's numbers are written.
