@@ -86,7 +86,8 @@ type world struct {
 	asked         [][]string                // commands that guests were asked to run
 	lazy          bool                      // guests do not set addresses by themselves
 	byHost        []sysctl.BootNIC          // whose addresses were set from outside
-	allowed       []sysctl.Node             // what the only instance's device filter lets through
+	rebooted      []int64
+	allowed       []sysctl.Node // what the only instance's device filter lets through
 
 	files  *treetest.Tree      // of every instance; nil: a few accounts
 	wrote  map[int64][]string  // by each instance since its upper is the one it has
@@ -335,6 +336,9 @@ func (f fakeRuntime) AllowDevices(_ context.Context, _ int64, _, nodes []sysctl.
 }
 func (f fakeRuntime) Warm()        {}
 func (f fakeRuntime) Leave() error { return nil }
+func (f fakeRuntime) Rebooting(_ context.Context, id int64) error {
+	return f.hit("rebooting", func() error { f.rebooted = append(f.rebooted, id); return nil })
+}
 func (f fakeRuntime) Freeze(_ context.Context, id int64) error {
 	return f.hit("freeze", func() error { f.running[id].frozen = true; return nil })
 }

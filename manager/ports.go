@@ -36,6 +36,7 @@ type Runtime interface {
 	Release(ctx context.Context, id int64) error
 	Warm()
 	Leave() error
+	Rebooting(ctx context.Context, id int64) error
 	Limit(id int64, b sysctl.Boot) error
 	CheckSyscalls(s sysctl.Syscalls) error
 	Unenforced(id int64, b sysctl.Boot) []string

@@ -26,12 +26,12 @@ func restartPause(n int) time.Duration {
 
 // Settle is what the post-stop hook calls, detached from the monitor: the given run has ended by
 // itself (the guest powered off, or its init died). target is liblxc's LXC_TARGET: after "reboot" the
-// run goes on and nothing is done. It notes how the run has ended, waits for the monitor to go, removes
+// run goes on, and liblxc waits until nothing is in its way. It notes how the run has ended, waits for the monitor to go, removes
 // what the run left on the host, deletes an ephemeral instance, and starts one again that has crashed and is to be. A run that is
 // not the newest any more, or that a verb has settled meanwhile, is left alone.
 func (m *Manager) Settle(ctx context.Context, id int64, runID, target string) error {
 	if target == "reboot" {
-		return nil
+		return m.Runtime.Rebooting(ctx, id)
 	}
 	crashes, err := m.settle(ctx, id, runID)
 	if crashes.Due.IsZero() {

@@ -80,6 +80,9 @@ func TestEphemeral(t *testing.T) {
 	close(r.ended)
 	kind(t, h.Settle(ctx, 2, "another run", "stop"), "")
 	kind(t, h.Settle(ctx, 2, r.id, "reboot"), "")
+	if !slices.Equal(h.w.rebooted, []int64{2}) {
+		t.Errorf("of who reboots %v were cleared", h.w.rebooted)
+	}
 	if len(h.names(t)) != 1 {
 		t.Fatal("settle of another run, or of a reboot, deleted the instance")
 	}

@@ -180,16 +180,16 @@ func untilEvent(ctx context.Context, dir, line string) error {
 	})
 }
 
-// removeCgroups removes everything below and including the instance's cgroup in every hierarchy of roots. Its
+// removeCgroups removes everything below and including a cgroup in every hierarchy of roots. Its
 // processes have ended; on cgroup v1 the last of them may still count for a moment, for which there is
 // no event. Absent is success.
-func (rt *Runtime) removeCgroups(ctx context.Context, id int64, roots []string) error {
+func (rt *Runtime) removeCgroups(ctx context.Context, path string, roots []string) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for try := 0; ; try++ {
 		var errs []error
 		for _, h := range roots {
-			if err := removeTree(filepath.Join(h, rt.paths.InstanceCgroup(id))); err != nil {
+			if err := removeTree(filepath.Join(h, path)); err != nil {
 				errs = append(errs, err)
 			}
 		}

@@ -252,16 +252,17 @@ func broadcast(p netip.Prefix) string {
 const hookPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // hook is the post-stop command line, for sh: a run that a verb has already settled has no marker
-// left, and then nothing is started; a guest that reboots goes on. How the init has ended, which the keeper has put into the
-// environment, is written down first: whoever settles may be killed. What is started outlives the monitor
+// left, and then nothing is started. A guest that reboots goes on when what is started has ended. Else it is written down first how the
+// init has ended, which the keeper has put into the environment: whoever settles may be killed. What is started then outlives the monitor
 // and waits for it. The exit status is always 0: liblxc must not care.
 func hook(marker, ended string, settle []string) string {
 	words := make([]string, len(settle))
 	for i, w := range settle {
 		words[i] = quote(w)
 	}
-	return "/bin/sh -c " + quote("PATH="+hookPath+"; export PATH; if [ -e "+quote(marker)+" ] && [ \"$LXC_TARGET\" != reboot ]; then echo \"$SYSCTL_ENDED\" >"+quote(ended)+"; "+
-		strings.Join(words, " ")+" </dev/null >/dev/null 2>&1 & fi; exit 0")
+	command := strings.Join(words, " ") + " </dev/null >/dev/null 2>&1"
+	return "/bin/sh -c " + quote("PATH="+hookPath+"; export PATH; [ -e "+quote(marker)+" ] || exit 0; "+
+		"if [ \"$LXC_TARGET\" = reboot ]; then "+command+"; else echo \"$SYSCTL_ENDED\" >"+quote(ended)+"; "+command+" & fi; exit 0")
 }
 
 // quote makes s one word for sh.

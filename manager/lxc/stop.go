@@ -121,6 +121,30 @@ func (rt *Runtime) Clear(ctx context.Context, id int64) error {
 	return os.RemoveAll(rt.paths.Dir(id))
 }
 
+// Rebooting takes away what is left of the cgroups of a guest that reboots, between its old init and the new one. liblxc tries that
+// once, makes them anew and gives the whole guest up where one is still there (cgfsng.c, cgfsng_payload_create, which says "Numerical
+// result out of range"): for a process that has just ended, and for one that somebody on the host has put there. Called by the post-stop
+// hook, which liblxc waits for. Idempotent.
+func (rt *Runtime) Rebooting(ctx context.Context, id int64) error {
+	path := rt.paths.PayloadCgroup(id)
+	if rt.cgroups.v2 != "" {
+		if err := rt.kill(path); err != nil {
+			return err
+		}
+	}
+	roots, release, err := rt.roots()
+	if err != nil {
+		return err
+	}
+	defer release()
+	for range 10 { // seconds, at most: it is a reboot or none
+		if err = rt.removeCgroups(ctx, path, roots); !errors.Is(err, unix.EBUSY) {
+			break
+		}
+	}
+	return sysctl.Wrap(err, "remove cgroups")
+}
+
 // Kill ends a guest at once: when it returns, no process of it runs any more, nor will. What the kernel and liblxc's monitor
 // still have to take apart goes on behind the user's back, and the post-stop hook clears after it as when a guest halts by itself
 // (doc/adr/0006); who cannot wait for that calls Clear. Idempotent.
@@ -248,7 +272,7 @@ func (rt *Runtime) clearCgroups(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	err = rt.removeCgroups(ctx, id, roots)
+	err = rt.removeCgroups(ctx, rt.paths.InstanceCgroup(id), roots)
 	if err == nil {
 		err = rt.removeEnvironment(roots)
 	}
