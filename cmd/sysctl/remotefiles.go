@@ -189,6 +189,9 @@ func (a *app) drain(ctx context.Context, call sshCall, read func(context.Context
 	took := make(chan error, 1)
 	go func() {
 		err := read(ctx, r)
+		if err == nil { // what comes after the end of an archive: who writes it must not fail for want of a reader
+			_, err = io.Copy(io.Discard, r)
+		}
 		r.Close() // who still writes gets EPIPE
 		took <- err
 	}()
