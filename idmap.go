@@ -11,12 +11,35 @@ import (
 // IDRange maps Count ids of a guest, from Guest on, to the host's from Host on.
 type IDRange struct{ Guest, Host, Count uint32 }
 
+// ToHost translates an id of the guest; false: it is not of the range.
+func (r IDRange) ToHost(id uint32) (uint32, bool) {
+	return r.Host + (id - r.Guest), id-r.Guest < r.Count
+}
+
+// ToGuest translates an id of the host; false: it is not of the range.
+func (r IDRange) ToGuest(id uint32) (uint32, bool) {
+	return r.Guest + (id - r.Host), id-r.Host < r.Count
+}
+
 // String is a line of uid_map (user_namespaces(7)).
 func (r IDRange) String() string { return fmt.Sprintf("%d %d %d", r.Guest, r.Host, r.Count) }
 
 // UIDs and GIDs are the mapping of users and of groups, in order of the guest's ids. A privileged instance has none.
 func (m IDMap) UIDs() []IDRange { return m.ranges("uid") }
 func (m IDMap) GIDs() []IDRange { return m.ranges("gid") }
+
+// HostUID and HostGID translate an id of a guest into the host's; false: the guest has no such id.
+func (m IDMap) HostUID(id uint32) (uint32, bool) { return hostID(m.Size == 0, m.UIDs(), id) }
+func (m IDMap) HostGID(id uint32) (uint32, bool) { return hostID(m.Size == 0, m.GIDs(), id) }
+
+func hostID(same bool, ranges []IDRange, id uint32) (uint32, bool) {
+	for _, r := range ranges {
+		if host, ok := r.ToHost(id); ok {
+			return host, true
+		}
+	}
+	return id, same
+}
 
 // ranges punches what raw.idmap says of a kind of id into the range.
 func (m IDMap) ranges(kind string) []IDRange {

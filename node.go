@@ -28,16 +28,3 @@ func (n Node) Kind() string {
 func (n Node) Numbers() string {
 	return n.Kind() + " " + strconv.FormatUint(uint64(n.Major), 10) + ":" + strconv.FormatUint(uint64(n.Minor), 10)
 }
-
-// HostUID and HostGID translate an id of a guest into the host's; false: the guest has no such id.
-func (m IDMap) HostUID(id uint32) (uint32, bool) { return hostID(m.Size == 0, m.UIDs(), id) }
-func (m IDMap) HostGID(id uint32) (uint32, bool) { return hostID(m.Size == 0, m.GIDs(), id) }
-
-func hostID(same bool, ranges []IDRange, id uint32) (uint32, bool) {
-	for _, r := range ranges {
-		if n := id - r.Guest; id >= r.Guest && n < r.Count {
-			return r.Host + n, true
-		}
-	}
-	return id, same
-}

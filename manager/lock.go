@@ -67,16 +67,17 @@ func (m *Manager) flock(ctx context.Context, noun, name string, how int, p sysct
 	err = sysctl.Flock(f, how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		p.Report("waiting for another command on "+noun+" "+name, 0, 0)
-		err = waitLock(ctx, f, how)
-		if err != nil && ctx.Err() != nil {
-			return nil, err // f is closed by the waiter
-		}
-	}
-	if err != nil {
+		err = sysctl.WaitFlock(ctx, f, how)
+	} else if err != nil {
 		f.Close()
-		return nil, sysctl.Wrap(err, "lock %s", f.Name())
 	}
-	return func() { f.Close() }, nil
+	switch {
+	case err == nil:
+		return func() { f.Close() }, nil
+	case ctx.Err() != nil:
+		return nil, err
+	}
+	return nil, sysctl.Wrap(err, "lock %s", f.Name())
 }
 
 // lockHeld reports whether somebody holds a lock at this moment. It waits for nothing and makes nothing.
@@ -91,21 +92,4 @@ func (m *Manager) lockHeld(noun, name string) bool {
 
 func (m *Manager) lockFile(noun, name string) string {
 	return filepath.Join(m.lockDir, noun+"-"+strings.ReplaceAll(name, "/", "%2F"))
-}
-
-// waitLock blocks in flock on another goroutine, so that ctx can end the wait. A flock that succeeds
-// after that is given back at once.
-func waitLock(ctx context.Context, f *os.File, how int) error {
-	got := make(chan error, 1)
-	go func() { got <- sysctl.Flock(f, how) }()
-	select {
-	case err := <-got:
-		return err
-	case <-ctx.Done():
-		go func() {
-			<-got
-			f.Close()
-		}()
-		return ctx.Err()
-	}
 }

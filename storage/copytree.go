@@ -162,15 +162,11 @@ func copyRoot(from, to string, ids translate) error {
 // copyInode copies owner, mode, extended attributes but those without, and times; st is of from. Ids are translated. No link is
 // followed at the end of a path.
 func copyInode(from, to string, st *unix.Stat_t, ids translate, without func(xattr string) bool) error {
-	uid, err := ids(false, st.Uid)
-	if err != nil {
+	owner := *st
+	if err := translateStat(&owner, ids); err != nil {
 		return err
 	}
-	gid, err := ids(true, st.Gid)
-	if err != nil {
-		return err
-	}
-	if err := unix.Lchown(to, int(uid), int(gid)); err != nil {
+	if err := unix.Lchown(to, int(owner.Uid), int(owner.Gid)); err != nil {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFLNK { // before access lists, which it would change, and after the owner, who takes bits away

@@ -40,95 +40,71 @@ func rawRanges(m sysctl.IDMap, all []sysctl.IDRange) []sysctl.IDRange {
 	return slices.DeleteFunc(slices.Clone(all), func(r sysctl.IDRange) bool { return r.Host == m.Base+r.Guest })
 }
 
+// mapped are the ranges by which users and groups are translated.
+type mapped struct{ uids, gids []sysctl.IDRange }
+
+func mappedBy(m sysctl.IDMap) mapped { return mapped{m.UIDs(), m.GIDs()} }
+
+// find translates by the range that an id is of; false: there is none.
+func (m mapped) find(group bool, id uint32, to func(sysctl.IDRange, uint32) (uint32, bool)) (uint32, bool) {
+	all := m.uids
+	if group {
+		all = m.gids
+	}
+	for _, r := range all {
+		if other, ok := to(r, id); ok {
+			return other, true
+		}
+	}
+	return id, false
+}
+
+// forth and back translate. An id that is of no range stays what it is.
+func (m mapped) forth(group bool, id uint32) (uint32, error) {
+	id, _ = m.find(group, id, sysctl.IDRange.ToHost)
+	return id, nil
+}
+
+func (m mapped) back(group bool, id uint32) (uint32, error) {
+	id, _ = m.find(group, id, sysctl.IDRange.ToGuest)
+	return id, nil
+}
+
 // toHost translates the guest's ids into the host's. An id that the guest does not have stays what it is; where that is an id
 // of the host that the guest has, it would become the guest's, and the kind is Unsupported.
 func toHost(m sysctl.IDMap) translate {
-	uids, gids := m.UIDs(), m.GIDs()
+	all := mappedBy(m)
 	return func(group bool, id uint32) (uint32, error) {
-		all := uids
-		if group {
-			all = gids
+		if host, ok := all.find(group, id, sysctl.IDRange.ToHost); ok {
+			return host, nil
 		}
-		for _, r := range all {
-			if id >= r.Guest && id-r.Guest < r.Count {
-				return r.Host + (id - r.Guest), nil
-			}
-		}
-		for _, r := range all {
-			if id >= r.Host && id-r.Host < r.Count {
-				return 0, sysctl.E(sysctl.Unsupported, "it belongs to id %d, which is none of the guest's and one of the host's ids that it has", id).
-					WithHint("sysctl config set NAME security.idmap.base=ANOTHER")
-			}
+		if _, ok := all.find(group, id, sysctl.IDRange.ToGuest); ok {
+			return 0, sysctl.E(sysctl.Unsupported, "it belongs to id %d, which is none of the guest's and one of the host's ids that it has", id).
+				WithHint("sysctl config set NAME security.idmap.base=ANOTHER")
 		}
 		return id, nil
 	}
 }
 
 // toGuest is the reverse. An id that is none of the host's ids that the guest has stays what it is.
-func toGuest(m sysctl.IDMap) translate {
-	uids, gids := m.UIDs(), m.GIDs()
-	return func(group bool, id uint32) (uint32, error) {
-		all := uids
-		if group {
-			all = gids
-		}
-		for _, r := range all {
-			if id >= r.Host && id-r.Host < r.Count {
-				return r.Guest + (id - r.Host), nil
-			}
-		}
-		return id, nil
-	}
-}
+func toGuest(m sysctl.IDMap) translate { return mappedBy(m).back }
 
 // passes are what is done one after the other to a tree that is shifted in place. An id says by itself whether a pass was
 // done to it, so each may be done again, or undone, wherever it was interrupted.
-func passes(m sysctl.IDMap) []pass {
-	all := []pass{{
-		forth: func(_ bool, id uint32) (uint32, error) {
-			if id < m.Size {
-				id += m.Base
-			}
-			return id, nil
-		},
-		back: func(_ bool, id uint32) (uint32, error) {
-			if id >= m.Base && id-m.Base < m.Size {
-				id -= m.Base
-			}
-			return id, nil
-		},
-	}}
-	uids, gids := rawRanges(m, m.UIDs()), rawRanges(m, m.GIDs())
-	if len(uids)+len(gids) == 0 {
+func passes(m sysctl.IDMap) []mapped {
+	whole := []sysctl.IDRange{{Guest: 0, Host: m.Base, Count: m.Size}}
+	all := []mapped{{whole, whole}}
+	raw := mapped{rawRanges(m, m.UIDs()), rawRanges(m, m.GIDs())}
+	if len(raw.uids)+len(raw.gids) == 0 {
 		return all
 	}
-	of := func(group bool) []sysctl.IDRange {
-		if group {
-			return gids
+	for _, ranges := range [][]sysctl.IDRange{raw.uids, raw.gids} {
+		for i := range ranges {
+			ranges[i].Guest += m.Base // as the pass before has left them
 		}
-		return uids
 	}
-	return append(all, pass{
-		forth: func(group bool, id uint32) (uint32, error) {
-			for _, r := range of(group) {
-				if first := m.Base + r.Guest; id >= first && id-first < r.Count {
-					return r.Host + (id - first), nil
-				}
-			}
-			return id, nil
-		},
-		back: func(group bool, id uint32) (uint32, error) {
-			for _, r := range of(group) {
-				if id >= r.Host && id-r.Host < r.Count {
-					return m.Base + r.Guest + (id - r.Host), nil
-				}
-			}
-			return id, nil
-		},
-	})
+	return append(all, raw)
 }
-
-type pass struct{ forth, back translate }
 
 // Attributes whose values have ids in them.
 const (

@@ -272,7 +272,7 @@ func (*Store) runPasses(ctx context.Context, dir string, have *upperIDs, to int)
 }
 
 // atLevel translates the guest's ids into those of a tree to which n passes were done.
-func atLevel(all []pass, n int) translate {
+func atLevel(all []mapped, n int) translate {
 	return func(group bool, id uint32) (uint32, error) {
 		var err error
 		for _, p := range all[:n] {
@@ -366,16 +366,12 @@ func shiftTree(ctx context.Context, root string, f translate, all map[uint64]spe
 
 // shiftInode translates one file's owner and access lists.
 func shiftInode(path string, st *unix.Stat_t, f translate) error {
-	uid, err := f(false, st.Uid)
-	if err != nil {
+	owner := *st
+	if err := translateStat(&owner, f); err != nil {
 		return err
 	}
-	gid, err := f(true, st.Gid)
-	if err != nil {
-		return err
-	}
-	if uid != st.Uid || gid != st.Gid {
-		if err := unix.Lchown(path, int(uid), int(gid)); err != nil {
+	if owner.Uid != st.Uid || owner.Gid != st.Gid {
+		if err := unix.Lchown(path, int(owner.Uid), int(owner.Gid)); err != nil {
 			return err
 		}
 	}

@@ -108,21 +108,7 @@ func lockDir(ctx context.Context, path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	got := make(chan error, 1)
-	go func() { got <- sysctl.Flock(d, unix.LOCK_EX) }()
-	select {
-	case err := <-got:
-		if err != nil {
-			d.Close()
-		}
-		return func() { d.Close() }, err
-	case <-ctx.Done():
-		go func() {
-			<-got
-			d.Close()
-		}()
-		return nil, ctx.Err()
-	}
+	return func() { d.Close() }, sysctl.WaitFlock(ctx, d, unix.LOCK_EX)
 }
 
 // Copies lists the copies of layers that there are, one for a layer and a range of ids. Where none are it costs a look.
