@@ -60,10 +60,7 @@ func pour(ctx context.Context, t OpenedTree, name string, out io.Writer) error {
 
 // hostPlace says where on the host a guest's file goes. A device or fifo there is written to: it must not be replaced.
 func hostPlace(ref FileRef, dst string, several, parents bool) (name string, stream *os.File, err error) {
-	base := path.Base(ref.Path)
-	if base == "/" {
-		base = ref.Instance
-	}
+	base := pulledName(ref)
 	into := several || strings.HasSuffix(dst, "/")
 	info, err := os.Stat(dst)
 	switch {
@@ -92,6 +89,14 @@ func hostPlace(ref FileRef, dst string, several, parents bool) (name string, str
 		return "", nil, sysctl.E(sysctl.NotFound, "there is no directory %s", dir).WithHint("add --create-dirs to make it")
 	}
 	return name, nil, nil
+}
+
+// pulledName is the name under which a file of an instance goes into a directory.
+func pulledName(ref FileRef) string {
+	if base := path.Base(ref.Path); base != "/" {
+		return base
+	}
+	return ref.Instance
 }
 
 // sourceBase is the name under which a file of the host goes into a directory: "" for a stream, "." where what is in

@@ -256,17 +256,22 @@ const hookPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 // init has ended, which the keeper has put into the environment: whoever settles may be killed. What is started then outlives the monitor
 // and waits for it. The exit status is always 0: liblxc must not care.
 func hook(marker, ended string, settle []string) string {
-	words := make([]string, len(settle))
-	for i, w := range settle {
-		words[i] = quote(w)
-	}
-	command := strings.Join(words, " ") + " </dev/null >/dev/null 2>&1"
+	command := quoteAll(settle) + " </dev/null >/dev/null 2>&1"
 	return "/bin/sh -c " + quote("PATH="+hookPath+"; export PATH; [ -e "+quote(marker)+" ] || exit 0; "+
 		"if [ \"$LXC_TARGET\" = reboot ]; then "+command+"; else echo \"$SYSCTL_ENDED\" >"+quote(ended)+"; "+command+" & fi; exit 0")
 }
 
 // quote makes s one word for sh.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// quoteAll makes a command for sh.
+func quoteAll(command []string) string {
+	words := make([]string, len(command))
+	for i, w := range command {
+		words[i] = quote(w)
+	}
+	return strings.Join(words, " ")
+}
 
 // arch is liblxc's name of an architecture (lxc.arch takes the kernel's names).
 func arch(a string) string {

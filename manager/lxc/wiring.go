@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -92,11 +91,7 @@ func wireHook(wiring string, command []string) string {
 	if len(command) == 0 {
 		return ""
 	}
-	words := make([]string, len(command))
-	for i, w := range command {
-		words[i] = quote(w)
-	}
-	return "[ ! -e " + quote(wiring) + " ] || PATH=" + hookPath + " " + strings.Join(words, " ") + " >/dev/null 2>&1 || exit 1"
+	return "[ ! -e " + quote(wiring) + " ] || PATH=" + hookPath + " " + quoteAll(command) + " >/dev/null 2>&1 || exit 1"
 }
 
 // stopHook is the command line by which the host's interfaces come back when a guest has ended, or reboots: its network namespace, which liblxc
@@ -105,9 +100,5 @@ func stopHook(cards string, command []string) string {
 	if len(command) == 0 {
 		return ""
 	}
-	words := make([]string, len(command))
-	for i, w := range command {
-		words[i] = quote(w)
-	}
-	return "/bin/sh -c " + quote("[ -e "+quote(cards)+" ] || exit 0; for a; do case $a in net:*) PATH="+hookPath+" "+strings.Join(words, " ")+" ${a#net:} >/dev/null 2>&1;; esac; done; exit 0")
+	return "/bin/sh -c " + quote("[ -e "+quote(cards)+" ] || exit 0; for a; do case $a in net:*) PATH="+hookPath+" "+quoteAll(command)+" ${a#net:} >/dev/null 2>&1;; esac; done; exit 0")
 }
