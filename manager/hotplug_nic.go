@@ -114,7 +114,7 @@ func (m *Manager) tryInGuest(ctx context.Context, r running, commands [][]string
 	ctx, cancel := context.WithTimeout(ctx, guestCommand)
 	defer cancel()
 	for _, argv := range commands {
-		status, err := m.Runtime.Exec(ctx, r.ID, sysctl.Command{Argv: argv, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}, Cwd: "/",
+		status, err := m.Runtime.Exec(ctx, r.ID, sysctl.Command{Argv: argv, Env: []string{defaultPath, "HOME=/root"}, Cwd: "/",
 			Stdin: null, Stdout: null, Stderr: null})
 		if status != 0 || err != nil {
 			return
@@ -197,13 +197,12 @@ func withoutNIC(all []sysctl.BootNIC, device string) []sysctl.BootNIC {
 
 // pluggedNIC decides what a nic that is plugged in is like. Its addresses are set from outside, whoever else sets them in the guest.
 func (m *Manager) pluggedNIC(ctx context.Context, r running, n sysctl.NICSpec, w sysctl.Wiring) (sysctl.BootNIC, error) {
-	b := sysctl.BootNIC{Device: n.Device, Type: "veth", Link: n.Parent, HostName: n.HostName, Name: n.Name, MTU: n.MTU}
-	switch n.Type {
-	case "macvlan":
-		b.Type = "macvlan"
-	case physical:
-		b.Type = "phys"
-		if err := m.cardOf(ctx, r, n, w, &b.Card); err != nil {
+	b, claimed, err := m.bootNIC(ctx, *r.Instance, n)
+	if err != nil {
+		return b, err
+	}
+	if b.Type == "phys" {
+		if b.Card, err = m.cardOf(ctx, r, n, w); err != nil {
 			return b, err
 		}
 	}
@@ -217,38 +216,24 @@ func (m *Manager) pluggedNIC(ctx context.Context, r running, n sysctl.NICSpec, w
 			b.HostName = name
 		}
 	}
-	claimed := nicOf(*r.Instance, n.Device)
-	b.MAC = claimed.MAC
-	if n.Network != "" {
-		network, err := m.network(ctx, n.Network)
-		if err != nil {
-			return b, err
-		}
-		b.Link = network.Bridge
-		if b.MTU == 0 {
-			b.MTU = network.MTU
-		}
-	}
 	var g sysctl.GuestNIC
-	err := m.addresses(ctx, claimed, n, &g)
+	err = m.addresses(ctx, claimed, n, &g)
 	b.Addresses, b.Gateway4, b.Gateway6 = g.Addresses, g.Gateway4, g.Gateway6
 	return b, err
 }
 
 // cardOf is the interface of the host that a nic is: as it was before the guest got it, where it has it already.
-func (m *Manager) cardOf(ctx context.Context, r running, n sysctl.NICSpec, w sysctl.Wiring, card *sysctl.Card) error {
+func (m *Manager) cardOf(ctx context.Context, r running, n sysctl.NICSpec, w sysctl.Wiring) (sysctl.Card, error) {
 	for _, o := range w.Plugged {
 		if o.Device == n.Device && o.Card.Name == n.Parent {
-			*card = o.Card
-			return nil
+			return o.Card, nil
 		}
 	}
 	p, err := m.parent(ctx, *r.Instance, n)
 	if err == nil && p.Card.Name == "" {
 		err = sysctl.E(sysctl.NotFound, "there is no interface %q on this host", n.Parent).WithHint("ip link")
 	}
-	*card = p.Card
-	return err
+	return p.Card, err
 }
 
 // rewriteGuest brings a running guest's own files up to date, for when it boots again.

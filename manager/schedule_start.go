@@ -6,20 +6,20 @@ import (
 	"github.com/sysctl-os/sysctl"
 )
 
-// lockToStart is lockInstance for who starts an instance: where its schedule asks for a snapshot then, the makers' lock is held
+// lockToStart is lockInstance for who starts an instance: where its schedule asks for a snapshot then, keeps, the makers' lock is held
 // with the instance's, as it comes before that.
-func (m *Manager) lockToStart(ctx context.Context, name string, p sysctl.Progress) (sysctl.Instance, func(), error) {
-	inst, unlock, err := m.lockInstance(ctx, name, p)
+func (m *Manager) lockToStart(ctx context.Context, name string, p sysctl.Progress) (inst sysctl.Instance, keeps bool, unlock func(), err error) {
+	inst, unlock, err = m.lockInstance(ctx, name, p)
 	if err != nil || !m.keepsAtStart(ctx, inst) {
-		return inst, unlock, err
+		return inst, false, unlock, err
 	}
 	unlock()
 	done, err := m.makeLayers(ctx)
 	if err != nil {
-		return inst, func() {}, err
+		return inst, false, func() {}, err
 	}
 	inst, own, err := m.lockInstance(ctx, name, p)
-	return inst, func() {
+	return inst, err == nil && m.keepsAtStart(ctx, inst), func() {
 		own()
 		_ = done() // what it could not collect the next one does
 	}, err
@@ -36,7 +36,7 @@ func (m *Manager) keepsAtStart(ctx context.Context, inst sysctl.Instance) bool {
 // its newest snapshot, gets no other layer by it.
 func (m *Manager) snapshotAtStart(ctx context.Context, inst sysctl.Instance, o StartOptions) (_ sysctl.Instance, undo func() error, err error) {
 	undo = func() error { return nil }
-	if !inst.Ready || !m.keepsAtStart(ctx, inst) || m.Runtime.State(inst.ID).Status != sysctl.Stopped {
+	if !inst.Ready || m.Runtime.State(inst.ID).Status != sysctl.Stopped {
 		return inst, undo, nil
 	}
 	s, err := m.newSnapshot(ctx, inst, "", SnapshotOptions{})

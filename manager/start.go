@@ -14,19 +14,21 @@ import (
 // Start boots a stopped instance and returns once its init runs. Starting a running instance is a
 // Conflict; Unsupported is a guest that cannot boot on this host. On failure nothing of the attempt is left.
 func (m *Manager) Start(ctx context.Context, name string, o StartOptions) error {
-	inst, unlock, err := m.lockToStart(ctx, name, o.Progress)
+	inst, keeps, unlock, err := m.lockToStart(ctx, name, o.Progress)
 	defer unlock()
 	if err == nil {
-		err = m.startAnew(ctx, inst, o)
+		err = m.startAnew(ctx, inst, keeps, o)
 	}
 	return sysctl.Wrap(err, "start %s", name)
 }
 
 // startAnew starts an instance for the user, locked by lockToStart: its crashes before that are forgotten.
-func (m *Manager) startAnew(ctx context.Context, inst sysctl.Instance, o StartOptions) error {
-	inst, undo, err := m.snapshotAtStart(ctx, inst, o)
-	if err != nil {
-		return err
+func (m *Manager) startAnew(ctx context.Context, inst sysctl.Instance, keeps bool, o StartOptions) (err error) {
+	undo := func() error { return nil }
+	if keeps {
+		if inst, undo, err = m.snapshotAtStart(ctx, inst, o); err != nil {
+			return err
+		}
 	}
 	if err := m.start(ctx, inst, o); err != nil {
 		return errors.Join(err, undo())
@@ -299,34 +301,23 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	links := map[string]string{}
 	var plugged []sysctl.BootNIC // of the host's interfaces, which the runtime would want at every reboot, when they may be gone or elsewhere
 	for i, n := range spec.NICs {
-		nic := sysctl.BootNIC{Device: n.Device, Type: "veth", Link: n.Parent, HostName: m.Link(inst.ID, i, b.RunID), Name: n.Name, MAC: n.MAC, MTU: n.MTU}
-		if n.HostName != "" {
-			nic.HostName = n.HostName
-			if err := m.Net.FreeLink(ctx, n.HostName); err != nil {
-				return b, sysctl.Wrap(err, "device %s", n.Device)
-			}
+		nic, claimed, err := m.bootNIC(ctx, inst, n)
+		if err != nil {
+			return b, err
 		}
-		switch n.Type {
-		case "macvlan":
-			nic.Type, nic.HostName = "macvlan", ""
-		case physical:
+		switch {
+		case nic.Type == "phys":
 			p, err := m.parent(ctx, inst, n)
 			if err != nil {
 				return b, sysctl.Wrap(err, "device %s", n.Device)
 			}
-			nic.Type, nic.HostName, nic.Card = "phys", "", p.Card
-		}
-		claimed := nicOf(inst, n.Device)
-		nic.MAC = claimed.MAC
-		if n.Network != "" {
-			network, err := m.network(ctx, n.Network)
-			if err != nil {
-				return b, err
+			nic.Card = p.Card
+		case nic.HostName != "":
+			if err := m.Net.FreeLink(ctx, nic.HostName); err != nil {
+				return b, sysctl.Wrap(err, "device %s", n.Device)
 			}
-			nic.Link = network.Bridge
-			if nic.MTU == 0 {
-				nic.MTU = network.MTU
-			}
+		case nic.Type == "veth":
+			nic.HostName = m.Link(inst.ID, i, b.RunID)
 		}
 		if !configuresItself(inst.Guest) {
 			var g sysctl.GuestNIC
@@ -350,6 +341,30 @@ func (m *Manager) bootOf(ctx context.Context, inst sysctl.Instance, spec sysctl.
 	}
 	b.Wiring.Plugged = plugged
 	return b, err
+}
+
+// bootNIC is what a nic of an instance is like in every run, and what it has claimed. Which card it is, how its host end is called and who
+// sets its addresses are the caller's to say.
+func (m *Manager) bootNIC(ctx context.Context, inst sysctl.Instance, n sysctl.NICSpec) (nic sysctl.BootNIC, claimed sysctl.NIC, err error) {
+	claimed = nicOf(inst, n.Device)
+	nic = sysctl.BootNIC{Device: n.Device, Type: "veth", Link: n.Parent, HostName: n.HostName, Name: n.Name, MAC: claimed.MAC, MTU: n.MTU}
+	switch n.Type {
+	case "macvlan":
+		nic.Type = "macvlan"
+	case physical:
+		nic.Type = "phys"
+	}
+	if n.Network != "" {
+		network, err := m.network(ctx, n.Network)
+		if err != nil {
+			return nic, claimed, err
+		}
+		nic.Link = network.Bridge
+		if nic.MTU == 0 {
+			nic.MTU = network.MTU
+		}
+	}
+	return nic, claimed, nil
 }
 
 // gateways are the families that have a default route already. Of those that liblxc sets, it can give only one

@@ -66,7 +66,7 @@ func (m *Manager) end(ctx context.Context, inst sysctl.Instance, o StopOptions, 
 // Restart stops an instance where it runs, and starts it again, all under one lock. One that would not boot again is not
 // stopped: Unsupported.
 func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error {
-	inst, unlock, err := m.lockToStart(ctx, name, o.Progress)
+	inst, keeps, unlock, err := m.lockToStart(ctx, name, o.Progress)
 	defer unlock()
 	if err == nil {
 		if s := m.Runtime.State(inst.ID).Status; s != sysctl.Stopped {
@@ -74,7 +74,7 @@ func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error
 		}
 	}
 	if err == nil {
-		err = m.startAnew(ctx, inst, StartOptions{Progress: o.Progress, Note: o.Note})
+		err = m.startAnew(ctx, inst, keeps, StartOptions{Progress: o.Progress, Note: o.Note})
 	}
 	return sysctl.Wrap(err, "restart %s", name)
 }
