@@ -109,15 +109,11 @@ func (m *Manager) canBecome(ctx context.Context, inst sysctl.Instance, old, spec
 // about, as far as it runs. later tells afterwards which of those wait for the next start.
 func (m *Manager) reconfigure(ctx context.Context, before sysctl.Instance, inst *sysctl.Instance, claims []db.ClaimNIC, names []string,
 	save func(ctx context.Context, i sysctl.Instance) error) (steps []step, later func() []string, err error) {
-	old, err := m.spec(ctx, before)
+	old, have, err := m.resolved(ctx, before, sysctl.Profile{})
 	if err != nil {
 		return nil, nil, err
 	}
 	oldClaims, err := m.claimNICs(ctx, old, before)
-	if err != nil {
-		return nil, nil, err
-	}
-	_, have, err := m.expanded(ctx, before)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -125,26 +125,22 @@ func (m *Manager) checkUsers(ctx context.Context, p sysctl.Profile, users []stri
 
 // checkUser reports why an instance cannot be with another profile in the place of the one of its name, and what it claims.
 func (m *Manager) checkUser(ctx context.Context, p sysctl.Profile, inst sysctl.Instance) ([]db.ClaimNIC, error) {
-	config, devices, err := m.expandedWith(ctx, inst, p)
-	if err != nil {
-		return nil, err
-	}
-	spec, err := profiles.Resolve(config, devices)
+	spec, devices, err := m.resolved(ctx, inst, p)
 	if err != nil {
 		return nil, err
 	}
 	if spec.Privileged != (inst.IDMap.Size == 0) {
 		return nil, sysctl.E(sysctl.Conflict, "security.privileged cannot change under an instance")
 	}
-	old, err := m.spec(ctx, inst)
+	config, had, err := m.expanded(ctx, inst)
+	if err != nil {
+		return nil, err
+	}
+	old, err := profiles.Resolve(config, had)
 	if err != nil {
 		old = spec // it is wrong already: what it is going to be counts
 	}
 	claims, err := m.canBecome(ctx, inst, old, spec)
-	if err != nil {
-		return nil, err
-	}
-	_, had, err := m.expanded(ctx, inst)
 	if err != nil {
 		return nil, err
 	}
@@ -215,11 +211,7 @@ func (m *Manager) relimitUser(ctx context.Context, p sysctl.Profile, name string
 	if err != nil {
 		return nil, err
 	}
-	config, devices, err := m.expandedWith(ctx, inst, p)
-	if err != nil {
-		return nil, err
-	}
-	spec, err := profiles.Resolve(config, devices)
+	spec, _, err := m.resolved(ctx, inst, p)
 	if err != nil {
 		return nil, err
 	}
@@ -237,11 +229,7 @@ func (m *Manager) takeUp(ctx context.Context, name string, old sysctl.Profile, n
 	if err != nil {
 		return err
 	}
-	config, devices, err := m.expanded(ctx, inst)
-	if err != nil {
-		return err
-	}
-	spec, err := profiles.Resolve(config, devices)
+	spec, devices, err := m.resolved(ctx, inst, sysctl.Profile{})
 	if err != nil {
 		return err
 	}

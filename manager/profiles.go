@@ -57,23 +57,15 @@ func (m *Manager) reprofile(ctx context.Context, inst sysctl.Instance, names []s
 	}
 	before := inst
 	inst.Profiles = names
-	old, err := m.spec(ctx, before)
+	old, have, err := m.resolved(ctx, before, sysctl.Profile{})
 	if err != nil {
 		return nil, err
 	}
-	spec, err := m.spec(ctx, inst)
+	spec, want, err := m.resolved(ctx, inst, sysctl.Profile{})
 	if err != nil {
 		return nil, err
 	}
 	claims, err := m.canBecome(ctx, inst, old, spec)
-	if err != nil {
-		return nil, err
-	}
-	_, have, err := m.expanded(ctx, before)
-	if err != nil {
-		return nil, err
-	}
-	_, want, err := m.expanded(ctx, inst)
 	if err != nil {
 		return nil, err
 	}

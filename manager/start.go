@@ -77,24 +77,22 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 
 // spec merges an instance's configuration with its profiles'.
 func (m *Manager) spec(ctx context.Context, inst sysctl.Instance) (sysctl.Spec, error) {
-	config, devices, err := m.expanded(ctx, inst)
+	spec, _, err := m.resolved(ctx, inst, sysctl.Profile{})
+	return spec, err
+}
+
+// resolved is spec with p in the place of the profile of its name, and the devices that it is of.
+func (m *Manager) resolved(ctx context.Context, inst sysctl.Instance, p sysctl.Profile) (sysctl.Spec, map[string]sysctl.Device, error) {
+	config, devices, err := m.expandedWith(ctx, inst, p)
 	if err != nil {
-		return sysctl.Spec{}, err
+		return sysctl.Spec{}, nil, err
 	}
-	return profiles.Resolve(config, devices)
+	spec, err := profiles.Resolve(config, devices)
+	return spec, devices, err
 }
 
 func (m *Manager) expanded(ctx context.Context, inst sysctl.Instance) (map[string]string, map[string]sysctl.Device, error) {
-	var ps []sysctl.Profile
-	for _, name := range inst.Profiles {
-		p, err := m.DB.Profile(ctx, name)
-		if err != nil {
-			return nil, nil, err
-		}
-		ps = append(ps, p)
-	}
-	config, devices := profiles.Merge(ps, inst.Config, inst.Devices)
-	return config, devices, nil
+	return m.expandedWith(ctx, inst, sysctl.Profile{})
 }
 
 // startSteps are the steps that boot an instance. Their undo is the whole of a stop: stop = unwind.
