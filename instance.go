@@ -85,6 +85,7 @@ type Crashes struct {
 	Last  time.Time `json:"last_at"`
 	Cause string    `json:"cause"`      // for people: of the newest
 	Due   time.Time `json:"restart_at"` // when it is to be started again; zero: it is not, or has been
+	Run   string    `json:"-"`          // id of the run that the newest ended
 }
 
 // Usage is what a running instance uses. Negative numbers are unknown.

@@ -42,9 +42,9 @@ func (d *DB) Powered(ctx context.Context) (on map[int64]bool, err error) {
 // Crashes returns the crashes of an instance since somebody has started it; one that is not there has none.
 func (d *DB) Crashes(ctx context.Context, id int64) (c sysctl.Crashes, err error) {
 	err = d.read(ctx, func(q querier) error {
-		return each(ctx, q, "SELECT count, last, cause, due FROM crashes WHERE instance = ?", []any{id}, func(rows *sql.Rows) error {
+		return each(ctx, q, "SELECT count, last, cause, due, run FROM crashes WHERE instance = ?", []any{id}, func(rows *sql.Rows) error {
 			var last, due int64
-			err := rows.Scan(&c.Count, &last, &c.Cause, &due)
+			err := rows.Scan(&c.Count, &last, &c.Cause, &due, &c.Run)
 			c.Last = fromNanos(last)
 			if due != 0 {
 				c.Due = fromNanos(due)
@@ -64,7 +64,7 @@ func (d *DB) SetCrashes(ctx context.Context, id int64, c sysctl.Crashes, on bool
 		}
 		err := t.update(ctx, id, "power", on)
 		if err == nil {
-			err = t.exec(ctx, "INSERT OR REPLACE INTO crashes VALUES (?, ?, ?, ?, ?)", id, c.Count, nanos(c.Last), c.Cause, due)
+			err = t.exec(ctx, "INSERT OR REPLACE INTO crashes VALUES (?, ?, ?, ?, ?, ?)", id, c.Count, nanos(c.Last), c.Cause, due, c.Run)
 		}
 		return err
 	})

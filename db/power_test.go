@@ -24,7 +24,7 @@ func TestPower(t *testing.T) {
 	powered()
 	must(t, d.PowerOn(ctx, other.ID))
 	powered(other.ID)
-	crashes := sysctl.Crashes{Count: 2, Last: epoch, Cause: "killed by SIGKILL", Due: epoch.Add(time.Second)}
+	crashes := sysctl.Crashes{Count: 2, Last: epoch, Cause: "killed by SIGKILL", Due: epoch.Add(time.Second), Run: "a"}
 	must(t, d.SetCrashes(ctx, inst.ID, crashes, true))
 	powered(inst.ID, other.ID)
 	got, err := d.Crashes(ctx, inst.ID)

@@ -90,7 +90,7 @@ func (m *Manager) lockByID(ctx context.Context, id int64) (sysctl.Instance, func
 	return inst, unlock, err
 }
 
-// noteEnd notes in the database how a run has ended by itself: the instance is stopped, or is to be started again. unknown is
+// noteEnd notes in the database, once, how a run has ended by itself: the instance is stopped, or is to be started again. unknown is
 // the cause of one of which nothing was written down. The instance's lock is held, and the run not cleared yet.
 func (m *Manager) noteEnd(ctx context.Context, inst sysctl.Instance, s sysctl.State, unknown string) (sysctl.Crashes, error) {
 	cause, known := m.Runtime.Crash(inst.ID)
@@ -104,6 +104,10 @@ func (m *Manager) noteEnd(ctx context.Context, inst sysctl.Instance, s sysctl.St
 	if err != nil {
 		return sysctl.Crashes{}, err
 	}
+	if crashes.Run == s.RunID { // who did so was killed before it was done with the run
+		return crashes, nil
+	}
+	crashes.Run = s.RunID
 	if m.Now().Sub(s.Started) >= longLife {
 		crashes.Count = 0
 	}

@@ -240,6 +240,13 @@ func TestLostRuns(t *testing.T) {
 		"nobody noticed a halt":     {func(h house) { h.w.crashes[1] = ""; h.gone() }, false, 0},
 		"it runs":                   {func(house) {}, true, 0},
 		"the host has booted since": {func(h house) { delete(h.w.running, 1) }, false, 0},
+		"killed when it had noted it": {func(h house) {
+			noted := sysctl.Crashes{Count: 1, Last: h.Now(), Cause: "x", Due: h.Now().Add(time.Second), Run: h.w.running[1].id}
+			if err := h.db.SetCrashes(context.Background(), 1, noted, true); err != nil {
+				panic(err)
+			}
+			h.gone()
+		}, true, 1},
 		"killed while it waited": {func(h house) {
 			delete(h.w.running, 1)
 			due := sysctl.Crashes{Count: 3, Last: h.Now(), Cause: "x", Due: h.Now().Add(time.Second)}
