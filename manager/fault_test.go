@@ -216,3 +216,17 @@ func TestHalfMade(t *testing.T) {
 		}
 	})
 }
+
+// untilNoFault does something in one house again and again, each time with a later call of the machine's that fails, until it
+// succeeds. failed looks at what each failure leaves.
+func (h house) untilNoFault(do func() error, failed func(step int, err error)) {
+	for step := 1; ; step++ {
+		h.w.calls, h.w.failAt = nil, step
+		err := do()
+		h.w.failAt = 0
+		if err == nil {
+			return
+		}
+		failed(step, err)
+	}
+}

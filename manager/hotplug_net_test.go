@@ -30,20 +30,14 @@ func TestProxiesArePluggedLive(t *testing.T) {
 	if live, err := set("devices.web"); err != nil || !slices.Equal(live, []string{"devices.web"}) || len(h.w.forwards) != 0 || len(h.w.running[1].boot.Wiring.Proxies) != 0 {
 		t.Errorf("unplug: %v, %v, %v", live, err, h.w.forwards)
 	}
-	for step := 1; ; step++ {
-		h.w.calls, h.w.failAt = nil, step
-		_, err := set(web...)
-		h.w.failAt = 0
-		if err == nil {
-			break
-		}
+	h.untilNoFault(func() error { _, err := set(web...); return err }, func(step int, err error) {
 		if !errors.Is(err, errInjected) || len(h.w.forwards) != 0 || len(h.w.running[1].boot.Wiring.Proxies) != 0 {
 			t.Errorf("fault %d: %v: %v, %+v", step, err, h.w.forwards, h.w.running[1].boot.Wiring)
 		}
 		if inst, err := h.Info(t.Context(), "a"); err != nil || inst.Devices["web"] != nil {
 			t.Errorf("fault %d: %v is configured", step, inst.Devices)
 		}
-	}
+	})
 }
 
 // What is set on a link is set at once; what a link is waits.
@@ -83,20 +77,14 @@ func TestNICsArePluggedLive(t *testing.T) {
 	h.w.none = false
 	set := func(words ...string) ([]string, error) { return h.SetConfig(t.Context(), "a", sets(words...)) }
 	lan := []string{"devices.lan.type=nic", "devices.lan.network=sysbr0", "devices.lan.name=eth1", "devices.lan.limits.max=1Mbit"}
-	for step := 1; ; step++ {
-		h.w.calls, h.w.failAt = nil, step
-		_, err := set(lan...)
-		h.w.failAt = 0
-		if err == nil {
-			break
-		}
+	h.untilNoFault(func() error { _, err := set(lan...); return err }, func(step int, err error) {
 		if w := h.w.running[1].boot.Wiring; !errors.Is(err, errInjected) || len(h.w.links) != 1 || len(w.Plugged) != 0 || len(w.Links) != 0 {
 			t.Errorf("fault %d: %v: %v, %+v", step, err, h.w.links, w)
 		}
 		if inst, err := h.Info(t.Context(), "a"); err != nil || inst.Devices["lan"] != nil || len(inst.NICs) != 1 {
 			t.Errorf("fault %d: %v is configured, %v", step, inst.Devices, inst.NICs)
 		}
-	}
+	})
 	w := h.w.running[1].boot.Wiring
 	if len(h.w.links) != 2 || len(w.Plugged) != 1 || len(w.Links) != 1 || w.Plugged[0].Name != "eth1" || w.Plugged[0].MAC == "" || w.Links[0].Name != w.Plugged[0].HostName {
 		t.Fatalf("plugged: %v, %+v", h.w.links, w)
@@ -132,20 +120,14 @@ func TestNICsOnParentsArePluggedLive(t *testing.T) {
 		lan := []string{"devices.lan.type=nic", "devices.lan.nictype=" + c.nictype, "devices.lan.parent=card9", "devices.lan.name=eth1", "devices.lan.ipv4.address=192.168.7.5/24"}
 		h.launch(t, "a")
 		cards := func(want int) bool { return c.kind != "phys" || len(h.w.cards[1]) == want }
-		for step := 1; ; step++ {
-			h.w.calls, h.w.failAt = nil, step
-			_, err := set(lan...)
-			h.w.failAt = 0
-			if err == nil {
-				break
-			}
+		h.untilNoFault(func() error { _, err := set(lan...); return err }, func(step int, err error) {
 			if len(h.w.network.NICs) != 1 {
 				t.Errorf("%s: fault %d: the guest is told of %+v", c.nictype, step, h.w.network.NICs)
 			}
 			if w := h.w.running[1].boot.Wiring; !errors.Is(err, errInjected) || len(h.w.plugged) != 0 || len(w.Plugged) != 0 || !cards(0) {
 				t.Errorf("%s: fault %d: %v: %v, %+v, %v", c.nictype, step, err, h.w.plugged, w, h.w.cards)
 			}
-		}
+		})
 		if n := h.w.plugged["lan"]; n.Type != c.kind || n.Link != "card9" || n.Name != "eth1" || n.HostName != "" || len(n.Addresses) != 0 || !cards(1) {
 			t.Errorf("%s: plugged %+v, cards %v", c.nictype, n, h.w.cards)
 		}
@@ -153,19 +135,14 @@ func TestNICsOnParentsArePluggedLive(t *testing.T) {
 		if err := errors.Join(h.Unwire(t.Context(), 1, "/dev/null"), h.Wire(t.Context(), 1, 1001)); err != nil || len(h.w.plugged) != 1 || c.kind == "phys" && len(h.w.back) != 1 {
 			t.Errorf("%s: reboot: %v, %v, given back %v", c.nictype, err, h.w.plugged, h.w.back)
 		}
-		for step := 1; ; step++ {
-			h.w.calls, h.w.failAt = nil, step
-			live, err := set("devices.lan")
-			h.w.failAt = 0
-			if err == nil {
-				if w := h.w.running[1].boot.Wiring; len(live) != 1 || len(h.w.plugged) != 0 || !w.Empty() || !cards(0) {
-					t.Errorf("%s: unplug: %v, %v, %+v, %v", c.nictype, live, h.w.plugged, w, h.w.cards)
-				}
-				break
-			}
+		var live []string
+		h.untilNoFault(func() (err error) { live, err = set("devices.lan"); return err }, func(step int, err error) {
 			if !errors.Is(err, errInjected) || len(h.w.plugged) != 1 || len(h.w.running[1].boot.Wiring.Plugged) != 1 || !cards(1) {
 				t.Errorf("%s: unplug, fault %d: %v: %v, %v", c.nictype, step, err, h.w.plugged, h.w.cards)
 			}
+		})
+		if w := h.w.running[1].boot.Wiring; len(live) != 1 || len(h.w.plugged) != 0 || !w.Empty() || !cards(0) {
+			t.Errorf("%s: unplug: %v, %v, %+v, %v", c.nictype, live, h.w.plugged, w, h.w.cards)
 		}
 
 		// One with which the instance is started.

@@ -116,6 +116,15 @@ func settings(words []string) (map[string]*string, error) {
 	return set, bad.Err()
 }
 
+// unsettings are the keys, each to be unset.
+func unsettings(keys []string) map[string]*string {
+	set := map[string]*string{}
+	for _, key := range keys {
+		set[key] = nil
+	}
+	return set
+}
+
 // pair makes one word of KEY VALUE; other words stay as they are.
 func pair(words []string) []string {
 	if len(words) == 2 && !strings.Contains(words[0], "=") {
@@ -134,11 +143,7 @@ that is not set is no error.`,
 		Args:              takes(2, -1),
 		ValidArgsFunction: each(a.names(), a.keysSet()),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set := map[string]*string{}
-			for _, key := range args[1:] {
-				set[key] = nil
-			}
-			return a.setConfig(cmd, args[0], set)
+			return a.setConfig(cmd, args[0], unsettings(args[1:]))
 		},
 	}
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Busy}})
@@ -222,6 +227,14 @@ func configRows(config map[string]string, devices map[string]sysctl.Device) [][]
 	return rows
 }
 
+// keysOf are the keys that are set.
+func keysOf(config map[string]string, devices map[string]sysctl.Device) (keys []string) {
+	for _, row := range configRows(config, devices) {
+		keys = append(keys, row[0])
+	}
+	return keys
+}
+
 // keysSet completes the keys that the instance named by the first argument has set.
 func (a *app) keysSet() completer {
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
@@ -230,11 +243,7 @@ func (a *app) keysSet() completer {
 			if err != nil {
 				return nil
 			}
-			var keys []string
-			for _, row := range configRows(d.Config, d.Devices) {
-				keys = append(keys, row[0])
-			}
-			return keys
+			return keysOf(d.Config, d.Devices)
 		})(cmd, args, word)
 	}
 }

@@ -92,11 +92,7 @@ func (a *app) networkUnsetCmd() *cobra.Command {
 		Args:              takes(2, -1),
 		ValidArgsFunction: each(a.networkNames(), a.networkKeysSet()),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set := map[string]*string{}
-			for _, key := range args[1:] {
-				set[key] = nil
-			}
-			return a.setNetwork(cmd, args[0], set)
+			return a.setNetwork(cmd, args[0], unsettings(args[1:]))
 		},
 	}
 	return a.verb(cmd, traits{undoes: true, kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Conflict, sysctl.Busy}})

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/sysctl-os/sysctl"
@@ -74,11 +72,7 @@ set is no error. It is applied as by "sysctl profile edit", and comments of the 
 		Args:              takes(2, -1),
 		ValidArgsFunction: each(a.profileNames(), a.profileKeysSet()),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set := map[string]*string{}
-			for _, key := range args[1:] {
-				set[key] = nil
-			}
-			return a.setProfile(cmd, args[0], set)
+			return a.setProfile(cmd, args[0], unsettings(args[1:]))
 		},
 	}
 	return a.verb(cmd, traits{kinds: []sysctl.Kind{sysctl.NotFound, sysctl.Busy}})
@@ -97,11 +91,7 @@ func (a *app) profileKeysSet() completer {
 			if err != nil {
 				return nil
 			}
-			keys := slices.Collect(maps.Keys(p.Config))
-			for _, row := range configRows(nil, p.Devices) {
-				keys = append(keys, row[0])
-			}
-			return keys
+			return keysOf(p.Config, p.Devices)
 		})(cmd, args, word)
 	}
 }

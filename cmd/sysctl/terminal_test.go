@@ -41,22 +41,37 @@ type terminal struct {
 	ended         chan struct{}
 }
 
-// waitFor waits until a text was written to the terminal.
-func (tty *terminal) waitFor(t *testing.T, text string) {
-	t.Helper()
+// shows waits until a text was written to the terminal, and reports whether it was within a minute.
+func (tty *terminal) shows(text string) bool {
 	end := time.After(time.Minute)
 	for {
 		tty.mu.Lock()
 		shown := strings.Contains(tty.output.String(), text)
 		tty.mu.Unlock()
 		if shown {
-			return
+			return true
 		}
 		select {
 		case <-tty.more:
 		case <-end:
-			t.Fatalf("%q was not written within a minute: %q", text, tty.output.String())
+			return false
 		}
+	}
+}
+
+// waitFor ends the test where a text is never written to the terminal.
+func (tty *terminal) waitFor(t *testing.T, text string) {
+	t.Helper()
+	if !tty.shows(text) {
+		t.Fatalf("%q was not written within a minute: %q", text, tty.output.String())
+	}
+}
+
+// waitShown is waitFor for goroutines, which cannot end the test.
+func (tty *terminal) waitShown(t *testing.T, text string) {
+	t.Helper()
+	if !tty.shows(text) {
+		t.Errorf("%q was never shown", text)
 	}
 }
 

@@ -11,28 +11,6 @@ import (
 	"github.com/sysctl-os/sysctl/manager"
 )
 
-// waitShown waits until a terminal has been shown a text.
-func (tty *terminal) waitShown(t *testing.T, text string) {
-	t.Helper()
-	end := time.After(time.Minute)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		tty.mu.Lock()
-		shown := strings.Contains(tty.output.String(), text)
-		tty.mu.Unlock()
-		if shown {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Errorf("%q was never shown", text)
-			return
-		}
-	}
-}
-
 // TestTopOnTerminal ends top in every way there is: the terminal is as it was.
 func TestTopOnTerminal(t *testing.T) {
 	for how, end := range map[string]func(tty *terminal){
