@@ -107,7 +107,7 @@ func (b *bench) plug(ctx context.Context, p peer, name string) error {
 		return nil
 	}
 	for o, args := range g.Devices() {
-		device := b.newName()
+		const device = "bench0" // a NIC's is its name in the guest, of 15 letters at most
 		if err := b.timed(ctx, o, p, func() error { return g.Plug(ctx, name, device, args...) }); err != nil {
 			return err
 		}
