@@ -99,28 +99,22 @@ func TestNetworkFaults(t *testing.T) {
 		h.launch(t, "web1")
 		h.w.after = after
 		made, address := lab("ipv4.address", "10.5.0.1/24", "ipv6.address", "none"), "10.7.0.1/24"
-		for step := 1; ; step++ {
-			h.w.failAt = len(h.w.calls) + step
-			err := h.CreateNetwork(ctx, made, nil)
-			if err == nil {
-				break
-			}
+		h.untilNoFault(func() error { return h.CreateNetwork(ctx, made, nil) }, func(step int, _ error) {
 			if _, err := h.db.Network(ctx, "lab"); sysctl.KindOf(err) != sysctl.NotFound || h.w.bridges["lab"] {
 				t.Fatalf("step %d: left after a failed create: %v", step, err)
 			}
-		}
+		})
 		steps := 0
-		for step := 1; ; step++ {
-			h.w.failAt = len(h.w.calls) + step
+		move := func() error {
 			_, err := h.SetNetwork(ctx, "lab", map[string]*string{"ipv4.address": &address}, nil)
-			if err == nil {
-				break
-			}
+			return err
+		}
+		h.untilNoFault(move, func(step int, _ error) {
 			steps++
 			if got, err := h.db.Network(ctx, "lab"); err != nil || got.IPv4.String() != "10.5.0.1/24" {
 				t.Fatalf("step %d: the network is %+v, %v", step, got, err)
 			}
-		}
+		})
 		if steps < 2 {
 			t.Errorf("only %d steps failed", steps)
 		}

@@ -41,20 +41,20 @@ type terminal struct {
 	ended         chan struct{}
 }
 
-// shows waits until a text was written to the terminal, and reports whether it was within a minute.
-func (tty *terminal) shows(text string) bool {
+// shows waits until a text was written to the terminal, and reports whether it was within a minute, and all that was.
+func (tty *terminal) shows(text string) (all string, ok bool) {
 	end := time.After(time.Minute)
 	for {
 		tty.mu.Lock()
-		shown := strings.Contains(tty.output.String(), text)
+		all = tty.output.String()
 		tty.mu.Unlock()
-		if shown {
-			return true
+		if strings.Contains(all, text) {
+			return all, true
 		}
 		select {
 		case <-tty.more:
 		case <-end:
-			return false
+			return all, false
 		}
 	}
 }
@@ -62,16 +62,16 @@ func (tty *terminal) shows(text string) bool {
 // waitFor ends the test where a text is never written to the terminal.
 func (tty *terminal) waitFor(t *testing.T, text string) {
 	t.Helper()
-	if !tty.shows(text) {
-		t.Fatalf("%q was not written within a minute: %q", text, tty.output.String())
+	if all, ok := tty.shows(text); !ok {
+		t.Fatalf("%q was not written within a minute: %q", text, all)
 	}
 }
 
 // waitShown is waitFor for goroutines, which cannot end the test.
 func (tty *terminal) waitShown(t *testing.T, text string) {
 	t.Helper()
-	if !tty.shows(text) {
-		t.Errorf("%q was never shown", text)
+	if all, ok := tty.shows(text); !ok {
+		t.Errorf("%q was never shown: %q", text, all)
 	}
 }
 
