@@ -106,8 +106,8 @@ func (b *bench) plug(ctx context.Context, p peer, name string) error {
 	if !ok {
 		return nil
 	}
+	const device = "bench0" // a NIC's is its name in the guest, of 15 letters at most
 	for o, args := range g.Devices() {
-		const device = "bench0" // a NIC's is its name in the guest, of 15 letters at most
 		if err := b.timed(ctx, o, p, func() error { return g.Plug(ctx, name, device, args...) }); err != nil {
 			return err
 		}
