@@ -79,3 +79,30 @@ func TestTableNamesOnlyRooms(t *testing.T) {
 		}
 	}
 }
+
+// A newcomer finds the room for a change in the document's table.
+func TestDocumentNamesEveryRoom(t *testing.T) {
+	text, err := os.ReadFile("../../doc/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range rooms {
+		name := "`" + dir + "`"
+		if dir == "" {
+			name = "root"
+		}
+		if !named(string(text), name) {
+			t.Errorf("doc/architecture.md: no row of the table of rooms is of %s", name)
+		}
+	}
+}
+
+// named reports whether the first cell of some row of a table has a name.
+func named(text, name string) bool {
+	for line := range strings.Lines(text) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 && strings.TrimSpace(cells[0]) == "" && strings.Contains(cells[1], name) {
+			return true
+		}
+	}
+	return false
+}
