@@ -1,11 +1,14 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"path/filepath"
 	"testing"
@@ -186,6 +189,87 @@ func TestDigestStops(t *testing.T) {
 	}
 	if _, _, err := Digest(context.Background(), filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("digest of nothing: %v", err)
+	}
+}
+
+// A file of terabytes that are a hole, as lastlog is on old servers, takes no time; all that is in it counts, and where.
+func TestDigestOfHoles(t *testing.T) {
+	const size = 5<<40 + 7
+	dir := t.TempDir()
+	name := filepath.Join(dir, "lastlog")
+	digest := func(data map[int64]string) string {
+		t.Helper()
+		os.Remove(name)
+		f, err := os.Create(name)
+		must(t, err)
+		defer f.Close()
+		must(t, f.Truncate(size))
+		for at, b := range data {
+			_, err := f.WriteAt([]byte(b), at)
+			must(t, err)
+		}
+		settle(t, dir)
+		return digestOf(t, dir)
+	}
+	const block = 256 << 10
+	base := map[int64]string{1 << 40: "deep", size - 2: "ab"}
+	want := digest(base)
+	zeros := string(make([]byte, 3*block))
+	for what, c := range map[string]struct {
+		data map[int64]string
+		same bool
+	}{
+		"the same again":       {base, true},
+		"zeros in the hole":    {map[int64]string{1 << 40: "deep", size - 2: "ab", 3 << 40: zeros}, true},
+		"another byte":         {map[int64]string{1 << 40: "deer", size - 2: "ab"}, false},
+		"another place":        {map[int64]string{1<<40 + block: "deep", size - 2: "ab"}, false},
+		"another in the block": {map[int64]string{1<<40 + 1: "deep", size - 2: "ab"}, false},
+		"another end":          {map[int64]string{1 << 40: "deep", size - 2: "ac"}, false},
+		"nothing":              {nil, false},
+	} {
+		if got := digest(c.data); (got == want) != c.same {
+			t.Errorf("%s: digest is the same: %v, want %v", what, got == want, c.same)
+		}
+	}
+
+	// As the documentation says.
+	h := sha256.New()
+	first, last := make([]byte, block), make([]byte, 7)
+	copy(first, "deep")
+	copy(last[5:], "ab")
+	h.Write(binary.BigEndian.AppendUint64(nil, 1<<40))
+	h.Write(first)
+	h.Write(binary.BigEndian.AppendUint64(nil, 5<<40))
+	h.Write(last)
+	doc := h.Sum(nil)
+	digest(base)
+	f, err := os.Open(name)
+	must(t, err)
+	defer f.Close()
+	h.Reset()
+	must(t, hashBlocks(t.Context(), h, f, size, make([]byte, hashBlock)))
+	if got := h.Sum(nil); !bytes.Equal(got, doc) {
+		t.Errorf("content %x, by the documentation %x", got, doc)
+	}
+	for _, wrong := range []int64{size - 1, size + 1} {
+		if err := hashBlocks(t.Context(), h, f, wrong, make([]byte, hashBlock)); !errors.Is(err, errMoved) {
+			t.Errorf("a file of another size: %v", err)
+		}
+	}
+}
+
+// In the middle of a large file it stops too.
+func TestDigestStopsInAFile(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "large"))
+	must(t, err)
+	defer f.Close()
+	must(t, f.Truncate(1<<30))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, hash := range map[string]func(context.Context, hash.Hash, *os.File, int64, []byte) error{"all": hashAll, "blocks": hashBlocks} {
+		if err := hash(ctx, sha256.New(), f, 1<<30, make([]byte, hashBlock)); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
