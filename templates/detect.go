@@ -41,8 +41,11 @@ type detector struct {
 	init1 []byte // content of the init program, nil where there is none
 }
 
+// saw notes evidence, once: what cannot be read is looked for by several.
 func (d *detector) saw(format string, args ...any) {
-	d.g.Evidence = append(d.g.Evidence, fmt.Sprintf(format, args...))
+	if e := strings.TrimSpace(fmt.Sprintf(format, args...)); !slices.Contains(d.g.Evidence, e) {
+		d.g.Evidence = append(d.g.Evidence, e)
+	}
 }
 
 // read returns a regular file's content, or nil.

@@ -182,10 +182,10 @@ func (d *detector) marker() {
 			return
 		}
 	}
-	if d.has("/etc/debian_version") {
+	if fi, err := d.t.Stat("/etc/debian_version"); err == nil && fi.Mode().IsRegular() {
 		d.g.ID, d.g.Family = "debian", "debian"
 		d.debianVersion()
-		d.g.Name = "Debian GNU/Linux " + d.g.Version
+		d.g.Name = strings.TrimSpace("Debian GNU/Linux " + d.g.Version)
 	}
 }
 

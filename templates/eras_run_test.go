@@ -142,10 +142,14 @@ func TestUnknownStaysUnknown(t *testing.T) {
 		"Red Hat Linux of 2003":   {"/etc/redhat-release": "Red Hat Linux release 9 (Shrike)\n"},
 		"an unknown SUSE":         {"/etc/SuSE-release": "UnitedLinux 1.0\n"},
 		"an Enterprise of others": {"/etc/system-release": "Enterprise release 6\n"},
+		"marks that are no files": {"/etc/debian_version/": "", "/etc/redhat-release/": "", "/etc/os-release/": "", "/etc/lsb-release": "-> /nowhere"},
 	} {
 		g, err := Detect(treetest.New(tree(sysv("2.86", "/sbin/mingetty"), files)))
 		if err != nil || g.Known() || len(g.Evidence) == 0 {
 			t.Errorf("%s: %+v, %v", name, g, err)
+		}
+		if once := slices.Compact(slices.Sorted(slices.Values(g.Evidence))); len(once) != len(g.Evidence) {
+			t.Errorf("%s: said twice: %q", name, g.Evidence)
 		}
 		if changes, _, err := Prepare(treetest.New(files), g, PrepareOptions{}); err != nil || changes != nil {
 			t.Errorf("%s: %v, %v", name, changes, err)
