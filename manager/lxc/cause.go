@@ -21,6 +21,8 @@ var causes = [...]struct {
 	{"Failed to attach", sysctl.Internal, "a network interface could not be attached to its bridge", "sysctl network list"},
 	{"Failed to load config section \"seccomp\"", sysctl.Unsupported, "liblxc has no seccomp support", ""},
 	{"apparmor", sysctl.Unsupported, "the AppArmor profile could not be loaded", "sysctl check"},
+	{"Device or resource busy - Failed to set \"memory", sysctl.Conflict, "limits.memory is too little for the guest to start", "sysctl config show NAME --expanded"},
+	{"Cannot allocate memory - ", sysctl.Conflict, "there is too little memory for the guest to start: limits.memory, or the host's", "sysctl config show NAME --expanded"},
 	{"Failed to set \"memory", sysctl.Unsupported, "this host has no cgroup controller for limits.memory", "sysctl check"},
 	{"Failed to set \"pids", sysctl.Unsupported, "this host has no cgroup controller for limits.processes", "sysctl check"},
 	{"Failed to set \"cpuset", sysctl.Unsupported, "this host has no cgroup controller for limits.cpu, or not these CPUs", "sysctl check"},
@@ -35,11 +37,11 @@ var causes = [...]struct {
 
 // cause makes the error of a failed start: the probable cause out of liblxc's log where there is one,
 // else its first ERROR line, else what the keeper said.
-func (rt *Runtime) cause(id int64, said string) error {
-	if err := rt.wireFailure(id); err != nil {
+func (rt *Runtime) cause(of sysctl.Boot, said string) error {
+	if err := rt.wireFailure(of.Instance); err != nil {
 		return err
 	}
-	b, _ := os.ReadFile(rt.paths.Log(id)) // absent: liblxc did not get so far
+	b, _ := os.ReadFile(rt.paths.Log(of.Instance)) // absent: liblxc did not get so far
 	line := probable(string(b))
 	if line == "" {
 		line = said
@@ -48,7 +50,7 @@ func (rt *Runtime) cause(id int64, said string) error {
 		if strings.Contains(line, c.text) {
 			e := sysctl.E(c.kind, "%s (%s)", c.msg, line)
 			if c.hint != "" {
-				return e.WithHint("%s", c.hint)
+				return e.WithHint("%s", strings.ReplaceAll(c.hint, "NAME", of.Name))
 			}
 			return e
 		}

@@ -23,6 +23,9 @@ func (rt *Runtime) Limit(id int64, b sysctl.Boot) error {
 	}
 	for _, s := range list {
 		if err := rt.apply(id, s); err != nil {
+			if s.controller == "memory" && errors.Is(err, unix.EBUSY) {
+				err = errors.New("the guest uses more, which cannot be taken from it: let it end something, or set it while it is stopped")
+			}
 			return sysctl.E(sysctl.Conflict, "%s: set %s to %s: %w", s.key, s.file, s.value, err)
 		}
 	}

@@ -87,13 +87,17 @@ lxc sysctl-1 20261120184818.721 ERROR    sync - ../src/lxc/sync.c:sync_wait:34 -
 		t.Errorf("probable = %q", got)
 	}
 	rt := &Runtime{paths: Paths{Run: t.TempDir()}}
-	if err := rt.cause(1, "start: No space left on device"); sysctl.KindOf(err) != sysctl.NoSpace {
+	if err := rt.cause(sysctl.Boot{Instance: 1, Name: "web1"}, "start: No space left on device"); sysctl.KindOf(err) != sysctl.NoSpace {
 		t.Errorf("cause = %v", err)
 	}
-	if err := rt.cause(1, "Failed to exec command"); strings.Contains(err.Error(), "init") { // ovs-vsctl, for one
+	if err := rt.cause(sysctl.Boot{Instance: 1, Name: "web1"}, "Failed to exec command"); strings.Contains(err.Error(), "init") { // ovs-vsctl, for one
 		t.Errorf("cause = %v", err)
 	}
-	if err := rt.cause(1, "who knows"); !strings.Contains(err.Error(), "who knows") {
+	if err := rt.cause(sysctl.Boot{Instance: 1, Name: "web1"}, `Device or resource busy - Failed to set "memory.limit_in_bytes" to "10"`); !strings.Contains(err.Error(), "too little") ||
+		sysctl.HintOf(err) != "sysctl config show web1 --expanded" {
+		t.Errorf("cause = %v", err)
+	}
+	if err := rt.cause(sysctl.Boot{Instance: 1, Name: "web1"}, "who knows"); !strings.Contains(err.Error(), "who knows") {
 		t.Errorf("cause = %v", err)
 	}
 }

@@ -64,11 +64,11 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	}
 	init, monitor, ok := identify(pid)
 	if !ok {
-		return sysctl.State{}, rt.cause(b.Instance, "init ended at once")
+		return sysctl.State{}, rt.cause(b, "init ended at once")
 	}
 	mon, _, ok := identify(monitor)
 	if !ok {
-		return sysctl.State{}, rt.cause(b.Instance, "monitor ended at once")
+		return sysctl.State{}, rt.cause(b, "monitor ended at once")
 	}
 	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures, Rlimits: b.Kernel.Rlimits, Links: hostEnds(b.NICs)}
 	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
@@ -154,11 +154,11 @@ func (rt *Runtime) boot(ctx context.Context, b sysctl.Boot, root *os.File, disks
 		return 0, err
 	}
 	if why, refused := strings.CutPrefix(answer, "!"); refused {
-		return 0, rt.cause(b.Instance, why)
+		return 0, rt.cause(b, why)
 	}
 	pid, err := strconv.Atoi(answer)
 	if err != nil || pid <= 0 {
-		return 0, rt.cause(b.Instance, "init ended at once")
+		return 0, rt.cause(b, "init ended at once")
 	}
 	return pid, nil
 }
