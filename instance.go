@@ -75,6 +75,7 @@ type State struct {
 	Started  time.Time         `json:"started_at"`
 	Problems []string          `json:"problems,omitempty"` // for people
 	Measures []Measure         `json:"-"`                  // that a run was started with
+	RawIDs   string            `json:"-"`                  // raw.idmap that it was started with: IDMap.Raw
 	Links    map[string]string `json:"-"`                  // host ends of the interfaces that it was started with, by device
 }
 

@@ -82,6 +82,7 @@ func (m *Manager) replug(inst *sysctl.Instance, old, want map[string]sysctl.Devi
 		waits = names
 		return nil, later, nil
 	}
+	inst.IDMap.Raw = r.state.RawIDs // the run's: what is configured may be something else by now
 	run, known, err := m.Runtime.Devices(inst.ID)
 	if err != nil {
 		return nil, later, err

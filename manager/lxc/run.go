@@ -19,6 +19,7 @@ type runFile struct {
 	Links    map[string]string        `json:"links,omitempty"`    // host ends of interfaces, by device
 	Measures []sysctl.Measure         `json:"measures,omitempty"` // it was started with: what is configured may be something else by now
 	Rlimits  map[string]sysctl.Rlimit `json:"rlimits,omitempty"`
+	RawIDs   string                   `json:"raw_ids,omitempty"`
 }
 
 // save writes the run file whole or not at all. The directory must exist.
@@ -73,7 +74,7 @@ func (rt *Runtime) State(id int64) sysctl.State {
 	if s.Init.PID == 0 {
 		return s
 	}
-	s.Status, s.Measures, s.Links = sysctl.Running, r.Measures, r.Links
+	s.Status, s.Measures, s.RawIDs, s.Links = sysctl.Running, r.Measures, r.RawIDs, r.Links
 	if err := rt.wireFailure(id); err != nil {
 		s.Problems = append(s.Problems, err.Error())
 	}

@@ -70,7 +70,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if !ok {
 		return sysctl.State{}, rt.cause(b, "monitor ended at once")
 	}
-	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures, Rlimits: b.Kernel.Rlimits, Links: hostEnds(b.NICs)}
+	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures, Rlimits: b.Kernel.Rlimits, RawIDs: b.IDMap.Raw, Links: hostEnds(b.NICs)}
 	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run file")
 	}
