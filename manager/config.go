@@ -92,6 +92,11 @@ func (m *Manager) canBecome(ctx context.Context, inst sysctl.Instance, old, spec
 			return nil, err
 		}
 	}
+	if spec.CPU.Set != old.CPU.Set {
+		if err := m.checkCPUs(spec); err != nil {
+			return nil, err
+		}
+	}
 	if err := m.checkIDRange(ctx, inst.Name, spec); err != nil {
 		return nil, err
 	}

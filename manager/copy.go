@@ -221,7 +221,7 @@ func (m *Manager) planCopy(ctx context.Context, src sysctl.Instance, name string
 	claim.Instance.Name = name
 	mk := &making{m: m, o: &c, spec: spec, claim: claim, copied: true,
 		image: sysctl.Image{ID: src.Image, Layers: src.Layers, Guest: src.Guest}}
-	if err := errors.Join(m.checkIDRange(ctx, name, spec), m.checkSize(spec)); err != nil {
+	if err := errors.Join(m.checkIDRange(ctx, name, spec), m.checkSize(spec), m.checkCPUs(spec)); err != nil {
 		return nil, err
 	}
 	if o.Start {

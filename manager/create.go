@@ -66,7 +66,7 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 	if err := m.checkFree(ctx, o.Name, claim.NICs); err != nil {
 		return Plan{}, err
 	}
-	if err := errors.Join(m.checkIDRange(ctx, o.Name, spec), m.checkSize(spec)); err != nil {
+	if err := errors.Join(m.checkIDRange(ctx, o.Name, spec), m.checkSize(spec), m.checkCPUs(spec)); err != nil {
 		return Plan{}, err
 	}
 	if o.Start {

@@ -12,7 +12,8 @@ import (
 )
 
 // limits turns the limits of a spec into what the kernel takes. A number of CPUs becomes that many of
-// the host's, chosen by the instance's id so that instances spread over them.
+// the host's, chosen by the instance's id so that instances spread over them; of a set it is what the host has: Unsupported where
+// that is nothing.
 func (m *Manager) limits(id int64, spec sysctl.Spec) (sysctl.Limits, error) {
 	l := sysctl.Limits{
 		Memory: spec.Memory.Bytes, MemorySoft: spec.Memory.Soft, Swap: spec.Memory.Swap, SwapYield: spec.Memory.Yield,
@@ -25,18 +26,68 @@ func (m *Manager) limits(id int64, spec sysctl.Spec) (sysctl.Limits, error) {
 		}
 		l.Memory = total / 100 * int64(spec.Memory.Percent)
 	}
-	if spec.CPU.Count > 0 {
-		online, err := m.CPUs()
-		if err != nil {
-			return l, err
-		}
-		var set []string
-		for i := range min(spec.CPU.Count, len(online)) {
-			set = append(set, strconv.Itoa(online[(int(id)+i)%len(online)]))
-		}
-		l.CPUs = strings.Join(set, ",")
+	if spec.CPU.Count == 0 && spec.CPU.Set == "" {
+		return l, nil
 	}
+	online, err := m.CPUs()
+	if err != nil {
+		return l, err
+	}
+	var chosen []int
+	for i := range min(spec.CPU.Count, len(online)) {
+		chosen = append(chosen, online[(int(id)+i)%len(online)])
+	}
+	if spec.CPU.Set != "" {
+		var missing []int
+		if chosen, missing = within(spec.CPU.Set, online); len(missing) == 0 {
+			return l, nil
+		}
+		if len(chosen) == 0 {
+			return l, noCPU(missing, online)
+		}
+	}
+	l.CPUs = listed(chosen)
 	return l, nil
+}
+
+// checkCPUs refuses CPUs by number that this host does not have.
+func (m *Manager) checkCPUs(spec sysctl.Spec) error {
+	if spec.CPU.Set == "" {
+		return nil
+	}
+	online, err := m.CPUs()
+	if err != nil {
+		return err
+	}
+	if _, missing := within(spec.CPU.Set, online); len(missing) > 0 {
+		return noCPU(missing, online)
+	}
+	return nil
+}
+
+func noCPU(missing, online []int) error {
+	return sysctl.E(sysctl.Unsupported, "limits.cpu: this host has no CPU %d: it has %s", missing[0], listed(online))
+}
+
+// within divides CPUs in list format into those that are there and those that are not.
+func within(set string, online []int) (there, missing []int) {
+	all, _ := sysctl.ListCPUs(set)
+	for _, c := range all {
+		if slices.Contains(online, c) {
+			there = append(there, c)
+		} else {
+			missing = append(missing, c)
+		}
+	}
+	return there, missing
+}
+
+func listed(cpus []int) string {
+	var words []string
+	for _, c := range cpus {
+		words = append(words, strconv.Itoa(c))
+	}
+	return strings.Join(words, ",")
 }
 
 // applyLive brings the limits of set to a running instance and returns the keys that needed no restart. One that this host

@@ -87,3 +87,33 @@ func TestLimitIsTakenBack(t *testing.T) {
 		t.Errorf("limits %+v", b.Limits)
 	}
 }
+
+// CPUs by number are refused where the host has not got them; what came from a host with more has those that are here, if any.
+func TestCPUsThatAreNotThere(t *testing.T) {
+	h := newHouse(t) // with CPUs 0 to 3
+	ctx := t.Context()
+	h.launch(t, "web1")
+	refused := func(err error) {
+		t.Helper()
+		if kind(t, err, sysctl.Unsupported); err != nil && !strings.Contains(err.Error(), "limits.cpu: this host has no CPU 4: it has 0,1,2,3") {
+			t.Errorf("error %v", err)
+		}
+	}
+	set := func(value string) error {
+		_, err := h.SetConfig(ctx, "web1", map[string]*string{"limits.cpu": &value})
+		return err
+	}
+	refused(set("3-5"))
+	_, err := h.Create(ctx, manager.CreateOptions{Source: "debian12", Name: "web2", Config: map[string]string{"limits.cpu": "4-4"}})
+	refused(err)
+	kind(t, set("2-3"), "")
+	if b := h.w.running[1].boot; b.CPUs != "2-3" {
+		t.Errorf("limits %+v", b.Limits)
+	}
+
+	h.Manager.CPUs = func() ([]int, error) { return []int{0, 1, 2}, nil }
+	kind(t, h.Restart(ctx, "web1", manager.StopOptions{Force: true}), "")
+	if b := h.w.running[1].boot; b.CPUs != "2" {
+		t.Errorf("limits %+v", b.Limits)
+	}
+}

@@ -2,8 +2,6 @@ package host
 
 import (
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -15,20 +13,9 @@ func onlineCPUs() ([]int, error) {
 	if err != nil {
 		return nil, sysctl.Wrap(err, "online CPUs")
 	}
-	var all []int
-	for part := range strings.SplitSeq(strings.TrimSpace(string(b)), ",") {
-		first, last, ranged := strings.Cut(part, "-")
-		if !ranged {
-			last = first
-		}
-		from, err1 := strconv.Atoi(first)
-		to, err2 := strconv.Atoi(last)
-		if err1 != nil || err2 != nil {
-			return nil, sysctl.E(sysctl.Internal, "online CPUs: cannot read %q", b)
-		}
-		for c := from; c <= to; c++ {
-			all = append(all, c)
-		}
+	all, ok := sysctl.ListCPUs(string(b))
+	if !ok {
+		return nil, sysctl.E(sysctl.Internal, "online CPUs: cannot read %q", b)
 	}
 	return all, nil
 }
