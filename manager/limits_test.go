@@ -1,6 +1,8 @@
 package manager_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -115,5 +117,41 @@ func TestCPUsThatAreNotThere(t *testing.T) {
 	kind(t, h.Restart(ctx, "web1", manager.StopOptions{Force: true}), "")
 	if b := h.w.running[1].boot; b.CPUs != "2" {
 		t.Errorf("limits %+v", b.Limits)
+	}
+}
+
+// A restart that could not start again is refused before it stops anything.
+func TestRestartThatCannotStart(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	h.launch(t, "web1")
+	h.launch(t, "web2")
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	set := func(name string, keys ...string) {
+		t.Helper()
+		all := map[string]*string{}
+		for i := 0; i < len(keys); i += 2 {
+			all[keys[i]] = &keys[i+1]
+		}
+		if _, err := h.SetConfig(ctx, name, all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs := func() bool { return h.w.running[1] != nil && h.w.running[2] != nil }
+	set("web1", "devices.data.type", "disk", "devices.data.source", dir, "devices.data.path", "/data")
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	kind(t, h.Restart(ctx, "web1", manager.StopOptions{Force: true}), sysctl.NotFound)
+
+	set("web2", "security.idmap.base", "5000000")
+	set("web1", "devices.data.required", "false", "security.idmap.base", "5000000") // both ask for them, and neither has them
+	kind(t, h.Restart(ctx, "web1", manager.StopOptions{Force: true}), "")
+	kind(t, h.Restart(ctx, "web2", manager.StopOptions{Force: true}), sysctl.Exists)
+	if !runs() {
+		t.Error("what could not start again was stopped")
 	}
 }

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -64,7 +65,7 @@ func (m *Manager) end(ctx context.Context, inst sysctl.Instance, o StopOptions, 
 }
 
 // Restart stops an instance where it runs, and starts it again, all under one lock. One that would not boot again is not
-// stopped: Unsupported.
+// stopped: the kind is that of its start.
 func (m *Manager) Restart(ctx context.Context, name string, o StopOptions) error {
 	inst, keeps, unlock, err := m.lockToStart(ctx, name, o.Progress)
 	defer unlock()
@@ -86,6 +87,9 @@ func (m *Manager) stopToStart(ctx context.Context, inst sysctl.Instance, o StopO
 		return err
 	}
 	if err := mayStart(inst.Name, spec); err != nil {
+		return err
+	}
+	if err := errors.Join(m.checkSources(spec), m.checkIDRange(ctx, inst.Name, spec)); err != nil {
 		return err
 	}
 	if _, err := m.fitsInstance(ctx, inst, spec, nil); err != nil {
