@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -76,8 +77,8 @@ func (m *Manager) Views(ctx context.Context) ([]View, error) {
 	return views, nil
 }
 
-// Unmount takes away the view on a directory or all views of an instance, with detach also those in use. Kinds: NotFound,
-// Busy.
+// Unmount takes away the view on a directory or all views of an instance, with detach also those in use. A word without a
+// slash is an instance where there is one of the name. Kinds: NotFound, Busy.
 func (m *Manager) Unmount(ctx context.Context, ref string, detach bool) error {
 	return sysctl.Wrap(m.unmount(ctx, ref, detach), "umount %s", ref)
 }
@@ -87,19 +88,20 @@ func (m *Manager) unmount(ctx context.Context, ref string, detach bool) error {
 	if err != nil {
 		return err
 	}
-	fits := func(v sysctl.View) bool { return v.Dir == ref }
-	if strings.Contains(ref, "/") {
-		if real, err := filepath.EvalSymlinks(ref); err == nil {
-			if real, err = filepath.Abs(real); err == nil {
-				ref = real
-			}
+	dir := ref
+	if real, err := filepath.EvalSymlinks(ref); err == nil {
+		if real, err = filepath.Abs(real); err == nil {
+			dir = real
 		}
-	} else {
+	}
+	fits := func(v sysctl.View) bool { return v.Dir == dir }
+	if !strings.Contains(ref, "/") {
 		inst, err := m.DB.Instance(ctx, ref)
-		if err != nil {
+		if err == nil {
+			fits = func(v sysctl.View) bool { return v.Instance == inst.ID }
+		} else if sysctl.KindOf(err) != sysctl.NotFound || !slices.ContainsFunc(list, fits) {
 			return err
 		}
-		fits = func(v sysctl.View) bool { return v.Instance == inst.ID }
 	}
 	found := false
 	for i := len(list) - 1; i >= 0; i-- { // the newest first: it may lie on another
