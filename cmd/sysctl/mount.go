@@ -84,7 +84,7 @@ func (a *app) umountCmd() *cobra.Command {
 		Args:              takes(1, -1),
 		ValidArgsFunction: each(a.mounted()),
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "also where it is in use: it is gone when nobody uses it any more")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "also where it is in use: it is gone when nobody uses it any more")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.with(cmd, func(ctx context.Context, b backend) error {
 			return forEach(args, func(ref string) error { return b.Unmount(ctx, ref, force) })

@@ -43,7 +43,7 @@ reboot from inside, run reboot in the guest.`,
 func (a *app) stopping(cmd *cobra.Command, do func(context.Context, backend, string, manager.StopOptions) error) *cobra.Command {
 	var o manager.StopOptions
 	cmd.Flags().Var((*timeout)(&o.Timeout), "timeout", "how long the guest may take until it is killed: seconds, or with a unit (2m); 30 s when not given")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "kill the guest at once")
+	cmd.Flags().BoolVarP(&o.Force, "force", "f", false, "kill the guest at once")
 	mustComplete(cmd, "timeout", nothing)
 	cmd.Args = takes(1, -1)
 	cmd.ValidArgsFunction = each(a.names(sysctl.Running, sysctl.Frozen))
