@@ -29,8 +29,11 @@ type Link struct {
 	MAC        string       `json:"mac,omitempty"`
 	Addresses  []netip.Addr `json:"addresses,omitempty"`
 	VLAN       int          `json:"vlan,omitempty"`   // of what is sent without a tag; 0: the bridge's, -1: none
-	Tagged     []int        `json:"tagged,omitempty"` // VLANs besides
+	Tagged     []int        `json:"tagged,omitempty"` // VLANs besides, sorted
 }
+
+// HasVLANs reports that there are VLANs to set.
+func (l Link) HasVLANs() bool { return l.VLAN != 0 || len(l.Tagged) > 0 }
 
 // Empty reports that there is nothing to do.
 func (w Wiring) Empty() bool {

@@ -158,7 +158,7 @@ func (m *Manager) claimOnParent(ctx context.Context, inst sysctl.Instance, n sys
 	if n.Type == "bridged" && !p.Bridge {
 		bad.Add("devices."+n.Device+".nictype", "%s is no bridge: write \"macvlan\"", n.Parent)
 	}
-	if (n.Link.VLAN != 0 || len(n.Link.Tagged) > 0) && p.Bridge && !p.VLANs {
+	if n.Link.HasVLANs() && p.Bridge && !p.VLANs {
 		option := "vlan"
 		if n.Link.VLAN == 0 {
 			option = "vlan.tagged"

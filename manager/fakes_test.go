@@ -902,7 +902,7 @@ func (f fakeNet) Parent(_ context.Context, name string) (sysctl.Parent, error) {
 	if name != "eth9" && name != "br9" {
 		return sysctl.Parent{}, sysctl.E(sysctl.NotFound, "there is no interface %q", name)
 	}
-	return sysctl.Parent{Bridge: name == "br9", Subnets: []netip.Prefix{netip.MustParsePrefix("192.168.9.0/24")}, Gateway4: netip.MustParseAddr("192.168.9.1")}, nil
+	return sysctl.Parent{Bridge: name == "br9", VLANs: name == "br9", Subnets: []netip.Prefix{netip.MustParsePrefix("192.168.9.0/24")}, Gateway4: netip.MustParseAddr("192.168.9.1")}, nil
 }
 func (f fakeNet) RemoveBridge(_ context.Context, n sysctl.Network) error {
 	return f.hit("remove bridge", func() error { delete(f.bridges, n.Name); return nil })

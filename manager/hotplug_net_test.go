@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/manager"
 )
 
@@ -65,6 +66,32 @@ func TestLinksAreSetLive(t *testing.T) {
 	live, err = h.SetConfig(t.Context(), "a", sets("devices.eth0.host_name=vethx"))
 	if w := h.w.running[1].boot.Wiring; err != nil || len(live) != 1 || h.w.links[was] || !h.w.links["vethx"] || !slices.Equal(w.Removed, []string{was}) || len(w.Plugged) != 1 {
 		t.Errorf("host_name: %v, %v, %v, %+v", live, err, h.w.links, w)
+	}
+}
+
+// Other VLANs are set on the link that is there, but not the bridge's own again: which those are is not known.
+func TestVLANsAreSetLive(t *testing.T) {
+	h := newHouse(t)
+	nic := sysctl.Device{"type": "nic", "nictype": "bridged", "parent": "br9", "ipv4.address": "192.168.9.2", "ipv6.address": "none", "vlan": "7"}
+	if _, err := h.Create(t.Context(), manager.CreateOptions{Source: "debian12", Name: "a", Start: true, Devices: map[string]sysctl.Device{"eth0": nic}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		set    string
+		vlan   int
+		tagged []int
+	}{{"vlan=8", 8, nil}, {"vlan.tagged=9-10", 8, []int{9, 10}}, {"vlan=none", -1, []int{9, 10}}, {"vlan", 0, []int{9, 10}}} {
+		live, err := h.SetConfig(t.Context(), "a", sets("devices.eth0."+c.set))
+		if l := h.w.set[len(h.w.set)-1]; err != nil || len(live) != 1 || l.VLAN != c.vlan || !slices.Equal(l.Tagged, c.tagged) {
+			t.Errorf("%s: %v, %v, %+v", c.set, live, err, l)
+		}
+		if w := h.w.running[1].boot.Wiring; len(w.Plugged) != 0 || len(w.Links) != 1 || w.Links[0].VLAN != c.vlan || !slices.Equal(w.Links[0].Tagged, c.tagged) {
+			t.Errorf("%s: noted %+v", c.set, w)
+		}
+	}
+	live, err := h.SetConfig(t.Context(), "a", sets("devices.eth0.vlan.tagged"))
+	if w := h.w.running[1].boot.Wiring; err != nil || len(live) != 1 || len(w.Plugged) != 1 || w.Links[0].HasVLANs() {
+		t.Errorf("without: %v, %v, %+v", live, err, w)
 	}
 }
 

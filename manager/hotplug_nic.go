@@ -70,6 +70,10 @@ func (m *Manager) plugNIC(ctx context.Context, r running, n sysctl.NICSpec) erro
 		bare.Addresses, bare.Gateway4, bare.Gateway6 = nil, netip.Addr{}, netip.Addr{}
 	}
 	w.Plugged = append(withoutNIC(w.Plugged, n.Device), bare)
+	var end sysctl.Link
+	if b.HostName != "" {
+		end = m.relinked(r, n, b.HostName, &w)
+	}
 	if b.Type == "phys" {
 		if err := m.noteCard(r.ID, b.Card, true); err != nil {
 			return err
@@ -82,7 +86,7 @@ func (m *Manager) plugNIC(ctx context.Context, r running, n sysctl.NICSpec) erro
 		return err
 	}
 	if b.HostName != "" {
-		if err := m.relink(ctx, r, n); err != nil {
+		if err := m.Net.SetLink(ctx, end); err != nil {
 			return err
 		}
 	}
@@ -257,7 +261,7 @@ func (m *Manager) rewriteGuest(ctx context.Context, r running) error {
 // onlyLink reports whether two nics differ only in what can be set on a link that is there.
 func onlyLink(from, to sysctl.NICSpec) bool {
 	a, b := from.Link, to.Link
-	if a.VLAN != b.VLAN || !slices.Equal(a.Tagged, b.Tagged) || a.TxQueue != b.TxQueue && b.TxQueue == 0 {
+	if a.HasVLANs() && !b.HasVLANs() || a.TxQueue != b.TxQueue && b.TxQueue == 0 {
 		return false // what it was before is not known
 	}
 	from.Link, to.Link = sysctl.Link{}, sysctl.Link{}
@@ -271,12 +275,17 @@ func (m *Manager) relink(ctx context.Context, r running, n sysctl.NICSpec) error
 	if err != nil {
 		return err
 	}
-	name := hostEnd(w, r, n.Device)
-	l, _ := m.link(*r.Instance, n, name, w.Ports)
-	l.Device, l.Name = n.Device, name
-	w.Links = append(slices.DeleteFunc(slices.Clone(w.Links), func(o sysctl.Link) bool { return o.Device == n.Device }), l)
+	l := m.relinked(r, n, hostEnd(w, r, n.Device), &w)
 	if err := m.Runtime.SetWiring(r.ID, w); err != nil {
 		return err
 	}
 	return m.Net.SetLink(ctx, l)
+}
+
+// relinked is what is set on a nic's end on the host, which w is told of in the place of what was.
+func (m *Manager) relinked(r running, n sysctl.NICSpec, name string, w *sysctl.Wiring) sysctl.Link {
+	l, _ := m.link(*r.Instance, n, name, w.Ports)
+	l.Device, l.Name = n.Device, name
+	w.Links = append(slices.DeleteFunc(slices.Clone(w.Links), func(o sysctl.Link) bool { return o.Device == n.Device }), l)
+	return l
 }

@@ -3,6 +3,7 @@ package netconfig
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sysctl-os/sysctl"
@@ -10,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetLink makes what is set on the host's end of an interface be what l says; what l does not say is as on a new one. table is where
-// rules about what the guest sends are. Idempotent. The kind is NotFound where there is no such interface, Unsupported
-// where the kernel lacks something.
+// SetLink makes what is set on the host's end of an interface be what l says, and sets it up; what l does not say is as on a new one, but for
+// VLANs, which are left as they are. table is where rules about what the guest sends are. Idempotent. The kind is NotFound where there is no
+// such interface, Unsupported where the kernel lacks something, Conflict where its bridge does not filter VLANs.
 func SetLink(ctx context.Context, table string, l sysctl.Link) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -35,7 +36,10 @@ func SetLink(ctx context.Context, table string, l sysctl.Link) error {
 			return sysctl.Wrap(err, "interface %s: queue length", l.Name)
 		}
 	}
-	return sysctl.Wrap(shape(link, l.Ingress), "interface %s: limit", l.Name)
+	if err := shape(link, l.Ingress); err != nil {
+		return sysctl.Wrap(err, "interface %s: limit", l.Name)
+	}
+	return sysctl.Wrap(netlink.LinkSetUp(link), "set %s up", l.Name)
 }
 
 // setPort sets what the bridge knows of its port.
@@ -52,37 +56,67 @@ func setPort(link netlink.Link, l sysctl.Link) error {
 	return sysctl.Wrap(setVLANs(link, l), "VLANs")
 }
 
-// setVLANs makes the VLANs of a port be those of l, where it has any.
+// setVLANs makes the VLANs of a port be those of l, where it has any. The kind is Conflict where its bridge does not filter them, so that
+// they would be in vain.
 func setVLANs(link netlink.Link, l sysctl.Link) error {
-	if l.VLAN == 0 && len(l.Tagged) == 0 {
+	if !l.HasVLANs() {
 		return nil
 	}
-	all, err := netlink.BridgeVlanList()
+	master, err := netlink.LinkByIndex(link.Attrs().MasterIndex)
 	if err != nil {
 		return err
 	}
-	wanted := map[uint16]bool{uint16(max(l.VLAN, 0)): l.VLAN > 0}
-	for _, v := range l.Tagged {
-		wanted[uint16(v)] = true
+	bridge, ok := master.(*netlink.Bridge)
+	if !ok || bridge.VlanFiltering == nil || !*bridge.VlanFiltering {
+		return sysctl.E(sysctl.Conflict, "bridge %s does not filter them", master.Attrs().Name).
+			WithHint("ip link set %s type bridge vlan_filtering 1", master.Attrs().Name)
 	}
-	for _, v := range all[int32(link.Attrs().Index)] {
-		if !wanted[v.Vid] {
-			if err := netlink.BridgeVlanDel(link, v.Vid, false, false, false, true); err != nil && !errors.Is(err, unix.ENOENT) {
-				return err
-			}
+	untagged := l.VLAN
+	if untagged == 0 && bridge.VlanDefaultPVID != nil && !slices.Contains(l.Tagged, int(*bridge.VlanDefaultPVID)) {
+		untagged = int(*bridge.VlanDefaultPVID) // which may be 0: none
+	}
+	wanted := slices.Clone(l.Tagged)
+	if untagged > 0 {
+		wanted = append(wanted, untagged)
+	}
+	slices.Sort(wanted)
+	next := 1
+	for _, v := range append(wanted, maxVLAN+1) { // what is not there is no error
+		if err := vlans(netlink.BridgeVlanDelRange, link, next, v-1); err != nil {
+			return err
 		}
+		next = v + 1
 	}
-	if l.VLAN > 0 {
-		if err := netlink.BridgeVlanAdd(link, uint16(l.VLAN), true, true, false, true); err != nil {
+	if untagged > 0 {
+		if err := netlink.BridgeVlanAdd(link, uint16(untagged), true, true, false, true); err != nil {
 			return err
 		}
 	}
-	for _, v := range l.Tagged {
-		if err := netlink.BridgeVlanAdd(link, uint16(v), false, false, false, true); err != nil {
+	for i := 0; i < len(l.Tagged); {
+		last := i
+		for last+1 < len(l.Tagged) && l.Tagged[last+1] == l.Tagged[last]+1 {
+			last++
+		}
+		if err := vlans(netlink.BridgeVlanAddRange, link, l.Tagged[i], l.Tagged[last]); err != nil {
 			return err
 		}
+		i = last + 1
 	}
 	return nil
+}
+
+// maxVLAN is the largest number of a VLAN (IEEE 802.1Q).
+const maxVLAN = 4094
+
+// vlans adds or deletes those from first to last, of packets with a tag; none where last is before first.
+func vlans(do func(link netlink.Link, first, last uint16, pvid, untagged, self, master bool) error, link netlink.Link, first, last int) error {
+	switch {
+	case last < first:
+		return nil
+	case last == first:
+		last = 0 // the kernel knows no range of one
+	}
+	return do(link, uint16(first), uint16(last), false, false, false, true)
 }
 
 // shape lets no more bits a second out of a link: to the guest, of the host's end. 0: as many as there are.

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PlugNIC gives a running guest, whose init is a process of the host, an interface: on a bridge, of a pair whose other end is n.HostName;
-// as a macvlan on n.Link; or the host's own, n.Card. It is up, and has the addresses and default routes of n, where there is no other of
+// PlugNIC gives a running guest, whose init is a process of the host, an interface: on a bridge, of a pair whose other end is n.HostName,
+// which is down until SetLink has set what holds for the guest; as a macvlan on n.Link; or the host's own, n.Card. It is up, and has the addresses and default routes of n, where there is no other of
 // the family. One that is there already is made anew, but for one of the host's, which stays. The kind is Conflict where the guest has an
 // interface of that name, NotFound where the host has not got what it hangs on. On failure there is none, and the host has its own.
 func PlugNIC(ctx context.Context, init int, n sysctl.BootNIC) error {
@@ -203,7 +203,7 @@ func UnplugNIC(ctx context.Context, hostName string) error {
 	return sysctl.Wrap(err, "remove interface %s", hostName)
 }
 
-// makePair makes both ends at once, each in its place.
+// makePair makes both ends at once, each in its place. The host's is down: nothing of the guest's passes yet.
 func makePair(guest *os.File, n sysctl.BootNIC) error {
 	bridge, err := netlink.LinkByName(n.Link)
 	if gone(err) {
@@ -223,13 +223,7 @@ func makePair(guest *os.File, n sysctl.BootNIC) error {
 	if errors.Is(err, unix.EEXIST) {
 		return nameTaken(n)
 	}
-	if err != nil {
-		return sysctl.Wrap(err, "make interface %s", n.HostName)
-	}
-	if err := netlink.LinkSetUp(pair); err != nil {
-		return errors.Join(sysctl.Wrap(err, "set %s up", n.HostName), netlink.LinkDel(pair))
-	}
-	return nil
+	return sysctl.Wrap(err, "make interface %s", n.HostName)
 }
 
 // portMAC is an address for the host's end that no bridge takes for its own: bridges take the lowest of their ports'.
