@@ -107,7 +107,10 @@ func (m *Manager) canBecome(ctx context.Context, inst sysctl.Instance, old, spec
 	if err := m.checkFree(ctx, inst.Name, claims); err != nil {
 		return nil, err
 	}
-	return claims, nil
+	if m.Runtime.State(inst.ID).Status == sysctl.Stopped {
+		return claims, nil // who is first has the port
+	}
+	return claims, m.checkListens(ctx, inst.Name, newProxies(old.Proxies, spec.Proxies))
 }
 
 // reconfigure returns the steps that save an instance's configuration with its claims, and give it the devices that names are

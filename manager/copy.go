@@ -53,9 +53,13 @@ func (m *Manager) copyAll(ctx context.Context, o CopyOptions) (made []sysctl.Ins
 			return nil, sysctl.Wrap(err, "%s", name)
 		}
 	}
-	copies := make([]*making, len(o.Names))
+	copies, listen := make([]*making, len(o.Names)), listeners{}
 	for i, name := range o.Names {
-		if copies[i], err = m.planCopy(ctx, src, name, o); err != nil {
+		if copies[i], err = m.planCopy(ctx, src, name, o); err == nil && o.Start {
+			err = listen.clash(name, copies[i].spec.Proxies)
+			listen.add(name, copies[i].spec.Proxies, nil)
+		}
+		if err != nil {
 			return nil, sysctl.Wrap(err, "%s", name)
 		}
 	}
@@ -225,7 +229,7 @@ func (m *Manager) planCopy(ctx context.Context, src sysctl.Instance, name string
 		return nil, err
 	}
 	if o.Start {
-		if err := errors.Join(mayStart(name, spec), m.checkSources(spec)); err != nil {
+		if err := errors.Join(m.mayStart(ctx, name, spec), m.checkSources(spec)); err != nil {
 			return nil, err
 		}
 		mk.host, err = m.fits(ctx, src.Guest, spec, mk.tell(true))

@@ -70,7 +70,7 @@ func (m *Manager) createOnce(ctx context.Context, o *CreateOptions) (Plan, error
 		return Plan{}, err
 	}
 	if o.Start {
-		if err := errors.Join(mayStart(o.Name, spec), m.checkSources(spec)); err != nil {
+		if err := errors.Join(m.mayStart(ctx, o.Name, spec), m.checkSources(spec)); err != nil {
 			return Plan{}, err
 		}
 	}

@@ -92,16 +92,16 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile, note func
 }
 
 // checkUsers refuses a profile that would break instances which use it, with the list of all of them and why: what they could not be made
-// with, addresses and MACs that somebody else has or that two of them would have, and devices new to them whose source is not on this host.
+// with, addresses, MACs and, while they run, ports of the host that somebody else has or that two of them would have, and devices new to them whose source is not on this host.
 func (m *Manager) checkUsers(ctx context.Context, p sysctl.Profile, users []string) error {
 	var bad sysctl.FieldErrors
-	wanted := map[string][]db.ClaimNIC{}
+	wanted, listen := map[string][]db.ClaimNIC{}, listeners{}
 	for _, name := range users {
 		inst, err := m.DB.Instance(ctx, name)
 		if err != nil {
 			return err
 		}
-		claims, err := m.checkUser(ctx, p, inst)
+		claims, proxies, err := m.checkUser(ctx, p, inst)
 		for _, other := range sortedKeys(wanted) {
 			for _, c := range claims {
 				for _, o := range wanted[other] {
@@ -111,9 +111,13 @@ func (m *Manager) checkUsers(ctx context.Context, p sysctl.Profile, users []stri
 				}
 			}
 		}
+		if err == nil {
+			err = listen.clash(name, proxies)
+		}
 		switch sysctl.KindOf(err) {
 		case "":
 			wanted[name] = claims
+			listen.add(name, proxies, nil)
 		case sysctl.Internal:
 			return err
 		default:
@@ -123,26 +127,30 @@ func (m *Manager) checkUsers(ctx context.Context, p sysctl.Profile, users []stri
 	return bad.Err()
 }
 
-// checkUser reports why an instance cannot be with another profile in the place of the one of its name, and what it claims.
-func (m *Manager) checkUser(ctx context.Context, p sysctl.Profile, inst sysctl.Instance) ([]db.ClaimNIC, error) {
+// checkUser reports why an instance cannot be with another profile in the place of the one of its name, and what it claims. proxies are those
+// that it gets at once.
+func (m *Manager) checkUser(ctx context.Context, p sysctl.Profile, inst sysctl.Instance) (claims []db.ClaimNIC, proxies []sysctl.Proxy, err error) {
 	spec, devices, err := m.resolved(ctx, inst, p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if spec.Privileged != (inst.IDMap.Size == 0) {
-		return nil, sysctl.E(sysctl.Conflict, "security.privileged cannot change under an instance")
+		return nil, nil, sysctl.E(sysctl.Conflict, "security.privileged cannot change under an instance")
 	}
 	config, had, err := m.expanded(ctx, inst)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	old, err := profiles.Resolve(config, had)
 	if err != nil {
 		old = spec // it is wrong already: what it is going to be counts
 	}
-	claims, err := m.canBecome(ctx, inst, old, spec)
+	claims, err = m.canBecome(ctx, inst, old, spec)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if m.Runtime.State(inst.ID).Status != sysctl.Stopped {
+		proxies = newProxies(old.Proxies, spec.Proxies)
 	}
 	changed := map[string]sysctl.Device{}
 	for _, name := range changedNames(had, devices) {
@@ -151,9 +159,9 @@ func (m *Manager) checkUser(ctx context.Context, p sysctl.Profile, inst sysctl.I
 		}
 	}
 	if spec, err = profiles.Resolve(nil, changed); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return claims, m.checkSources(spec)
+	return claims, proxies, m.checkSources(spec)
 }
 
 // expandedWith is expanded with p in the place of the profile of its name.

@@ -9,12 +9,12 @@ import (
 
 const protectDelete, protectStart = "security.protection.delete", "security.protection.start"
 
-// mayStart refuses to start an instance that is protected from it.
-func mayStart(name string, spec sysctl.Spec) error {
+// mayStart refuses to start an instance that is protected from it, or would listen where another one that runs does.
+func (m *Manager) mayStart(ctx context.Context, name string, spec sysctl.Spec) error {
 	if spec.Protection.Start {
 		return sysctl.E(sysctl.Conflict, "it is protected from being started").WithHint("sysctl config set %s %s=false", name, protectStart)
 	}
-	return nil
+	return m.checkListens(ctx, name, spec.Proxies)
 }
 
 // mayDelete refuses to delete an instance that is protected from it. One that is not ready is not: nobody has it yet.

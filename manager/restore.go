@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sysctl-os/sysctl"
 	"github.com/sysctl-os/sysctl/db"
@@ -33,7 +34,7 @@ func (m *Manager) restore(ctx context.Context, inst sysctl.Instance, snap string
 	}
 	runs := m.Runtime.State(inst.ID).Status != sysctl.Stopped
 	if runs {
-		if err := m.checkSources(spec); err != nil {
+		if err := errors.Join(m.checkListens(ctx, inst.Name, spec.Proxies), m.checkSources(spec)); err != nil {
 			return err
 		}
 		if _, err := m.fits(ctx, s.Guest, spec, nil); err != nil {

@@ -56,7 +56,7 @@ func (m *Manager) start(ctx context.Context, inst sysctl.Instance, o StartOption
 	if err != nil {
 		return err
 	}
-	if err := mayStart(inst.Name, spec); err != nil {
+	if err := m.mayStart(ctx, inst.Name, spec); err != nil {
 		return err
 	}
 	host, err := m.fitsInstance(ctx, inst, spec, o.Note)

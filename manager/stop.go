@@ -86,7 +86,7 @@ func (m *Manager) stopToStart(ctx context.Context, inst sysctl.Instance, o StopO
 	if err != nil {
 		return err
 	}
-	if err := mayStart(inst.Name, spec); err != nil {
+	if err := m.mayStart(ctx, inst.Name, spec); err != nil {
 		return err
 	}
 	if err := errors.Join(m.checkSources(spec), m.checkIDRange(ctx, inst.Name, spec)); err != nil {

@@ -48,7 +48,7 @@ func proxyFields() []field[proxy] {
 		{
 			Key: Key{Name: "listen", Type: "endpoint", Example: "tcp:0.0.0.0:8080", Required: true,
 				Doc: "Where connections come in: `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT`, `unix:/PATH` or `unix:@NAME` (abstract). Several ports stand as " +
-					"`80-90,443`. An IPv6 address stands in brackets; `[::]` listens on IPv4 too."},
+					"`80-90,443`. An IPv6 address stands in brackets; `[::]` listens on IPv4 too. Of two instances that listen in one place, one can run."},
 			set: func(p *proxy, _, v string) (err error) {
 				p.listen, err = parseEndpoints(v, "tcp:0.0.0.0:8080")
 				return err
