@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 
 	"github.com/sysctl-os/sysctl"
@@ -33,6 +34,9 @@ func (m *Manager) create(ctx context.Context, o *CreateOptions) (Plan, error) {
 	made := o.Name == ""
 	for {
 		plan, err := m.createOnce(ctx, o)
+		if errors.Is(err, errProfileChanged) {
+			continue
+		}
 		if !made || o.Name == "" || sysctl.KindOf(err) != sysctl.Exists {
 			return plan, err
 		}
@@ -318,8 +322,20 @@ func (mk *making) doClaim(ctx context.Context) error {
 	c := mk.claim
 	c.Instance.Image, c.Instance.Layers, c.Instance.Guest = mk.image.ID, mk.image.Layers, mk.image.Guest
 	inst, err := mk.m.DB.ClaimInstance(ctx, c)
-	if err == nil {
-		mk.inst = inst
+	if err != nil {
+		return err
 	}
-	return err
+	// From here on who changes a profile of its finds it, and waits for its lock.
+	spec, err := mk.m.spec(ctx, inst)
+	if err == nil && !reflect.DeepEqual(spec, mk.spec) {
+		err = errProfileChanged
+	}
+	if err != nil {
+		return errors.Join(err, mk.m.DB.DeleteInstance(context.WithoutCancel(ctx), inst.ID))
+	}
+	mk.inst = inst
+	return nil
 }
+
+// errProfileChanged says that a profile is no longer what an instance was checked with.
+var errProfileChanged = sysctl.E(sysctl.Busy, "a profile was changed meanwhile: try again")

@@ -31,8 +31,9 @@ import (
 type world struct {
 	mu     sync.Mutex
 	calls  []string
-	failAt int  // fails the call of this number, counted from 1; 0: none
-	after  bool // the failing call has done its work before it fails
+	failAt int               // fails the call of this number, counted from 1; 0: none
+	after  bool              // the failing call has done its work before it fails
+	during func(call string) // what somebody else does just before a call
 	cancel func()
 
 	running       map[int64]*run
@@ -147,6 +148,9 @@ func newWorld() *world {
 
 // hit counts a changing call and runs do, unless it is this call's turn to fail.
 func (w *world) hit(name string, do func() error) error {
+	if w.during != nil {
+		w.during(name)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, name)

@@ -83,6 +83,9 @@ func (m *Manager) updateProfile(ctx context.Context, p sysctl.Profile, note func
 	if err != nil {
 		return err
 	}
+	if users, err = m.DB.ProfileUsers(ctx, p.Name); err != nil { // some may have been made meanwhile, or started
+		return err
+	}
 	for _, name := range users {
 		if err := m.takeUp(ctx, name, old, note); err != nil {
 			return sysctl.Wrap(err, "instance %s", name)
@@ -227,7 +230,7 @@ func (m *Manager) relimitUser(ctx context.Context, p sysctl.Profile, name string
 }
 
 // takeUp makes an instance what its configuration asks for since a profile of its is no longer old: its claimed addresses and,
-// while it runs, its devices. The profile is stored: what cannot be plugged now is so at the next start, which note is told.
+// while it runs, its limits and devices. The profile is stored: what cannot be plugged now is so at the next start, which note is told.
 func (m *Manager) takeUp(ctx context.Context, name string, old sysctl.Profile, note func(line string)) error {
 	inst, unlock, err := m.lockInstance(ctx, name, nil)
 	defer unlock()
@@ -251,8 +254,11 @@ func (m *Manager) takeUp(ctx context.Context, name string, old sysctl.Profile, n
 	if m.Runtime.State(inst.ID).Init.PID == 0 {
 		return nil
 	}
-	_, had, err := m.expandedWith(ctx, inst, old)
+	before, had, err := m.resolved(ctx, inst, old)
 	if err != nil {
+		return err
+	}
+	if err := m.relimit(inst, before, spec); err != nil { // it was started with the old ones after the others had got the new ones
 		return err
 	}
 	steps, later, err := m.replug(&inst, had, devices, changedNames(had, devices))
