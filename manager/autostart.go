@@ -59,10 +59,10 @@ func (m *Manager) powered(ctx context.Context) (all []sysctl.Instance, on map[in
 	return all, on, err
 }
 
-// runs reports whether an instance runs, or its guest is rebooting right now.
+// runs reports whether an instance runs, or its guest is rebooting right now. What an interrupted start has left does neither.
 func (m *Manager) runs(inst sysctl.Instance) bool {
 	s := m.Runtime.State(inst.ID)
-	return s.Status != sysctl.Stopped || s.Monitor.PID != 0
+	return s.Status != sysctl.Stopped || s.Monitor.PID != 0 && s.RunID != ""
 }
 
 type candidate struct {

@@ -134,6 +134,7 @@ type run struct {
 	halts  bool          // ends when asked to halt
 
 	gone    bool // its monitor ended with it
+	torn    bool // who started it was killed before its init ran: its monitor is on its way out
 	started time.Time
 }
 
@@ -238,6 +239,9 @@ func (f fakeRuntime) State(id int64) sysctl.State {
 	r := f.get(id)
 	if r == nil {
 		return sysctl.State{Status: sysctl.Stopped}
+	}
+	if r.torn {
+		return sysctl.State{Status: sysctl.Stopped, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
 	}
 	s := sysctl.State{Status: sysctl.Running, RunID: r.id, Started: r.started, Measures: r.boot.Measures, Init: sysctl.Process{PID: int(id) + 1000, Start: 1}, Monitor: sysctl.Process{PID: int(id) + 2000, Start: 1}}
 	s.Links = map[string]string{}

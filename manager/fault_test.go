@@ -163,6 +163,75 @@ func TestLaunchDatabaseFaults(t *testing.T) {
 	}
 }
 
+// What a start that was killed has left settles itself, whoever comes next.
+func TestStartAfterAKilledStart(t *testing.T) {
+	killed := func(t *testing.T, h house, ctx context.Context) error {
+		err := launchWeb(t, h, ctx)
+		if err == nil {
+			h.w.running[1].torn = true
+		}
+		return err
+	}
+	for name, verb := range map[string]func(house, context.Context) error{
+		"start":   func(h house, ctx context.Context) error { return h.Start(ctx, "web1", manager.StartOptions{}) },
+		"restart": func(h house, ctx context.Context) error { return h.Restart(ctx, "web1", manager.StopOptions{}) },
+		"autostart": func(h house, ctx context.Context) error {
+			results, err := h.Autostart(ctx, manager.AutostartOptions{})
+			for _, r := range results {
+				if r.Error != "" {
+					err = errors.New(r.Error)
+				}
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			if err := killed(t, h, t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			kind(t, verb(h, t.Context()), "")
+			if left := h.w.left(); !isRunning(h) || left != "link sy1.1, run 1, upper 1" && left != "link sy1.0, run 1, upper 1" {
+				t.Errorf("on the machine: %s", left)
+			}
+		})
+	}
+	t.Run("delete", func(t *testing.T) {
+		h := newHouse(t)
+		if err := killed(t, h, t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		kind(t, h.Delete(t.Context(), "web1", manager.DeleteOptions{}), "")
+		if left := h.w.left(); left != "" {
+			t.Errorf("on the machine: %s", left)
+		}
+	})
+	t.Run("autostart --crashed", func(t *testing.T) { // nobody asked it to start anything, but the monitor need not stay
+		h := newHouse(t)
+		if err := killed(t, h, t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Autostart(t.Context(), manager.AutostartOptions{Crashed: true}); err != nil {
+			t.Fatal(err)
+		}
+		if left := h.w.left(); left != "upper 1" {
+			t.Errorf("on the machine: %s", left)
+		}
+	})
+	start := func(t *testing.T, h house, ctx context.Context) error {
+		return h.Start(ctx, "web1", manager.StartOptions{})
+	}
+	everyFault(t, killed, start, func(t *testing.T, h house, err error) {
+		if !errors.Is(err, errInjected) {
+			t.Fatalf("error = %v, want the injected one", err)
+		}
+		kind(t, start(t, h, t.Context()), "")
+		if !isRunning(h) {
+			t.Error("it does not run")
+		}
+	})
+}
+
 // A launch that was killed leaves a half-made row: the same launch, or a delete, removes it; a start refuses.
 func TestHalfMade(t *testing.T) {
 	halfMade := func(t *testing.T) house {

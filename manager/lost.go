@@ -56,22 +56,22 @@ func (m *Manager) clearLost(ctx context.Context, id int64) (crashes sysctl.Crash
 	if err != nil || !m.ended(inst) {
 		return crashes, err
 	}
-	switch s := m.Runtime.State(id); {
-	case s.RunID != "":
+	s := m.Runtime.State(id)
+	if s.RunID != "" {
 		crashes, err = m.noteEnd(ctx, inst, s, "its monitor was killed")
-	default:
+	} else {
 		crashes, err = m.DB.Crashes(ctx, id)
 	}
-	if err != nil || crashes.Due.IsZero() && !m.runs(inst) {
+	if err != nil || crashes.Due.IsZero() && s.Monitor.PID == 0 {
 		return crashes, err
 	}
 	return crashes, m.Runtime.Clear(ctx, id)
 }
 
-// ended reports whether nothing of an instance runs but, perhaps, what an interrupted start has left.
+// ended reports whether nothing of an instance runs but, perhaps, what an interrupted start has left on its way out.
 func (m *Manager) ended(inst sysctl.Instance) bool {
 	s := m.Runtime.State(inst.ID)
-	return s.Status == sysctl.Stopped && s.Monitor.PID == 0 || s.Status == sysctl.Broken && s.RunID == ""
+	return s.Status == sysctl.Stopped && (s.Monitor.PID == 0 || s.RunID == "")
 }
 
 // restartLock is the name under which who waits to start an instance again is known.

@@ -352,6 +352,10 @@ static void boot(void) {
 	join(procs);
 	for (int i = 0; i < joins; i++)
 		enter(r.fds[2 + i], "hierarchy");
+	/* Its starter was killed: what that means is decided at the gate (manager/lxc/gate.go). liblxc's monitor kills a guest whose
+	 * keeper it cannot tell that it runs (lxc_set_state, start.c). Whoever clears up finds this process in its cgroup. */
+	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+		fail("prctl: %s", strerror(errno));
 	if (!c->start(c, 0, NULL))
 		fail("start");
 	snprintf(line, sizeof(line), "%d", (int)c->init_pid(c));

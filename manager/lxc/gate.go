@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gate is a named pipe that holds a guest's init back: the start-host hook reads a line from it where it is there. A starter
-// that dies closes it, and the start ends.
+// gate is a named pipe that holds a guest's init back: the start-host hook waits at it where it is there. It is open when it is
+// gone, all at once: a starter who is killed has either let the init run or not. One that dies before closes it, and the start ends
+// where the hook waits already; a hook that comes later waits until the next verb clears what is left.
 type gate struct{ *os.File }
 
 // shutGate makes the gate of an instance. One that an interrupted start has left is used again.
@@ -23,14 +24,14 @@ func (rt *Runtime) shutGate(id int64) (gate, error) {
 	return gate{f}, err
 }
 
-// open lets the init run.
+// open lets the init run. A guest that reboots finds no gate.
 func (g gate) open() error {
-	_, err := g.WriteString("go\n")
+	if err := os.Remove(g.Name()); err != nil {
+		return err
+	}
+	_, err := g.WriteString("go\n") // wakes who waits already
 	return err
 }
-
-// remove takes the gate away when the init runs: a guest that reboots finds none.
-func (g gate) remove() error { return os.Remove(g.Name()) }
 
 // startHook is the start-host command line, for everything that is to happen before the guest's init runs. liblxc hands it to a
 // shell, with "exec" before it and arguments behind (run_script_argv). The one gets a redirection, the others are the
@@ -41,5 +42,5 @@ func startHook(gate, limits, wire string) string {
 
 func passGate(path string) string {
 	path = quote(path)
-	return `[ ! -p ` + path + ` ] || read -r go <` + path + ` || exit 1`
+	return `[ ! -p ` + path + ` ] || read -r go <` + path + ` || [ ! -p ` + path + ` ] || exit 1`
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -47,6 +49,11 @@ func TestStartHook(t *testing.T) {
 	if out, err := hook().CombinedOutput(); err != nil || set() != "4096\n" {
 		t.Errorf("an open gate: %v: %s", err, out)
 	}
+	g.Close()
+	if out, err := hook().CombinedOutput(); err != nil || set() != "4096\n" {
+		t.Errorf("an open gate, whose starter is gone: %v: %s", err, out)
+	}
+	g = shut()
 	waiting := hook()
 	if err := waiting.Start(); err != nil {
 		t.Fatal(err)
@@ -57,6 +64,21 @@ func TestStartHook(t *testing.T) {
 	if err := waiting.Wait(); err != nil || set() != "4096\n" {
 		t.Errorf("a gate that is opened: %v", err)
 	}
+	g.Close()
+	left := shut()
+	torn := hook()
+	if err := torn.Start(); err != nil {
+		t.Fatal(err)
+	}
+	untilOpened(t, torn.Process.Pid, left.Name())
+	if err := os.Remove(left.Name()); err != nil { // killed before it could wake the hook
+		t.Fatal(err)
+	}
+	left.Close()
+	if err := torn.Wait(); err != nil || set() != "4096\n" {
+		t.Errorf("a gate that is opened by a starter who is killed meanwhile: %v", err)
+	}
+	g = shut()
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +94,7 @@ func TestStartHook(t *testing.T) {
 	if err := abandoned.Wait(); err == nil || set() != "" {
 		t.Errorf("an abandoned gate: %v", err)
 	}
-	if err := g.remove(); err != nil {
+	if err := os.Remove(rt.paths.Gate(1)); err != nil {
 		t.Error(err)
 	}
 
@@ -92,5 +114,22 @@ func TestStartHook(t *testing.T) {
 	}
 	if err := hook().Run(); err == nil {
 		t.Error("a failed wiring went unnoticed")
+	}
+}
+
+// untilOpened returns when a process has a file open.
+func untilOpened(t *testing.T, pid int, path string) {
+	t.Helper()
+	for {
+		fds, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range fds {
+			if is, _ := os.Readlink(fd); is == path {
+				return
+			}
+		}
+		runtime.Gosched()
 	}
 }

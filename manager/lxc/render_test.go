@@ -163,6 +163,7 @@ func TestStateBelievesNothing(t *testing.T) {
 		{runFile{RunID: "a", Monitor: me, Init: reused}, sysctl.Stopped},
 		{runFile{RunID: "a", Monitor: reused, Init: me}, sysctl.Broken},
 		{runFile{RunID: "a", Monitor: me, Init: me}, sysctl.Running},
+		{runFile{RunID: "a"}, sysctl.Stopped}, // its start was killed, and nothing of it is left
 	} {
 		if err := c.r.save(rt.paths.RunFile(1)); err != nil {
 			t.Fatal(err)

@@ -5,12 +5,17 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sysctl-os/sysctl"
 )
 
-// runFile is what is written down of one run. It is on a tmpfs: after a reboot of the host nothing runs.
+// runFile is what is written down of one run, before its init runs, and again with the processes when it does. Who starts may be
+// killed in between: then the run goes on, and its processes are found. It is on a tmpfs: after a reboot of the host nothing runs.
 type runFile struct {
 	RunID    string                   `json:"run_id"`
 	Monitor  sysctl.Process           `json:"monitor"`
@@ -61,6 +66,9 @@ func (rt *Runtime) State(id int64) sysctl.State {
 		return rt.unwritten(id)
 	}
 	s := sysctl.State{Status: sysctl.Stopped, RunID: r.RunID, Started: r.Started}
+	if r.Monitor.PID == 0 {
+		r.Monitor = rt.monitor(id)
+	}
 	if alive(r.Monitor) {
 		s.Monitor = r.Monitor
 	}
@@ -88,21 +96,35 @@ func (rt *Runtime) State(id int64) sysctl.State {
 	return s
 }
 
-// unwritten observes an instance without a run file: stopped, unless a start was killed between liblxc's
-// clone and the writing of the file. Then the monitor is found through its cgroup.
+// unwritten observes an instance without a run file: stopped, though what an interrupted start has left may be on its way out.
+// That an init runs which nobody has written down is for the user to judge.
 func (rt *Runtime) unwritten(id int64) sysctl.State {
-	if _, err := os.Lstat(rt.paths.Dir(id)); err != nil {
-		return sysctl.State{Status: sysctl.Stopped}
-	}
 	s := sysctl.State{Status: sysctl.Stopped}
-	for _, pid := range rt.cgroupPIDs(rt.paths.MonitorCgroup(id)) {
-		if m, _, ok := identify(pid); ok {
-			s.Monitor = m
-			if init, ok := initOf(pid); ok {
-				s.Init, s.Status = init, sysctl.Broken
-				s.Problems = []string{"a start was interrupted"}
-			}
-		}
+	if _, err := os.Lstat(rt.paths.Dir(id)); err != nil {
+		return s
+	}
+	if s.Monitor = rt.monitor(id); s.Monitor.PID == 0 {
+		return s
+	}
+	if init, ok := initOf(s.Monitor.PID); ok && executed(init.PID) {
+		s.Init, s.Status = init, sysctl.Broken
+		s.Problems = []string{"its init runs, but what was written down of that run is gone"}
 	}
 	return s
+}
+
+// monitor finds the liblxc monitor of an instance in its cgroup, where its hooks are too, and what it has just forked for them: it is
+// a keeper that is no other's child. PID 0 is none.
+func (rt *Runtime) monitor(id int64) sysctl.Process {
+	pids := rt.cgroupPIDs(rt.paths.MonitorCgroup(id))
+	for _, pid := range pids {
+		program, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+		if err != nil || filepath.Base(strings.TrimSuffix(program, " (deleted)")) != filepath.Base(rt.keeper) { // installed anew meanwhile
+			continue
+		}
+		if p, parent, ok := identify(pid); ok && alive(p) && !slices.Contains(pids, parent) {
+			return p
+		}
+	}
+	return sysctl.Process{}
 }

@@ -21,7 +21,7 @@ import (
 // A cancelled ctx ends the keeper. Holds the environment's cgroup lock shared.
 //
 // meanwhile, where it is not nil, is called while liblxc prepares, and has returned when Start does. The init runs only after
-// it has succeeded; its failure is Start's. An init that does not run within Options.BootLimit of that is given up, with
+// it has succeeded and the run is written down, so a caller who is killed leaves either no guest or one that runs; its failure is Start's. An init that does not run within Options.BootLimit of that is given up, with
 // Unavailable: liblxc itself waits for ever for a child that cannot answer.
 func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disks []*os.File, meanwhile func() error) (sysctl.State, error) {
 	if err := rt.prepare(b.Instance); err != nil {
@@ -58,7 +58,15 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 		return sysctl.State{}, err
 	}
 	defer unlock()
-	pid, err := rt.bootAfter(ctx, meanwhile, b, root, disks)
+	r := runFile{RunID: b.RunID, Started: time.Now(), Measures: b.Measures, Rlimits: b.Kernel.Rlimits, RawIDs: b.IDMap.Raw, Links: hostEnds(b.NICs)}
+	pid, err := rt.bootAfter(ctx, func() error {
+		if meanwhile != nil {
+			if err := meanwhile(); err != nil {
+				return err
+			}
+		}
+		return sysctl.Wrap(r.save(rt.paths.RunFile(b.Instance)), "run file")
+	}, b, root, disks)
 	if err != nil {
 		return sysctl.State{}, err
 	}
@@ -70,7 +78,7 @@ func (rt *Runtime) Start(ctx context.Context, b sysctl.Boot, root *os.File, disk
 	if !ok {
 		return sysctl.State{}, rt.cause(b, "monitor ended at once")
 	}
-	r := runFile{RunID: b.RunID, Init: init, Monitor: mon, Started: time.Now(), Measures: b.Measures, Rlimits: b.Kernel.Rlimits, RawIDs: b.IDMap.Raw, Links: hostEnds(b.NICs)}
+	r.Init, r.Monitor, r.Started = init, mon, time.Now()
 	if err := r.save(rt.paths.RunFile(b.Instance)); err != nil {
 		return sysctl.State{}, sysctl.Wrap(err, "run file")
 	}
@@ -85,17 +93,14 @@ const DefaultBootLimit = 10 * time.Minute
 func (rt *Runtime) bootAfter(ctx context.Context, meanwhile func() error, b sysctl.Boot, root *os.File, disks []*os.File) (int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	late := time.AfterFunc(rt.bootLimit, func() { cancel(rt.late(b)) })
-	defer late.Stop()
-	if meanwhile == nil {
-		return rt.boot(ctx, b, root, disks)
-	}
-	late.Stop() // writing may take what time it takes
 	g, err := rt.shutGate(b.Instance)
 	if err != nil {
 		return 0, sysctl.Wrap(err, "gate")
 	}
 	defer g.Close()
+	late := time.AfterFunc(rt.bootLimit, func() { cancel(rt.late(b)) })
+	defer late.Stop()
+	late.Stop() // writing may take what time it takes
 	done := make(chan error, 1)
 	go func() {
 		err := meanwhile()
@@ -112,10 +117,7 @@ func (rt *Runtime) bootAfter(ctx context.Context, meanwhile func() error, b sysc
 	if failed := <-done; failed != nil {
 		return 0, failed // why it was cancelled
 	}
-	if err != nil {
-		return 0, err
-	}
-	return pid, g.remove()
+	return pid, err
 }
 
 // late is why a boot was given up.
