@@ -155,7 +155,8 @@ func TestBuiltInTemplates(t *testing.T) {
 func TestFindSuggests(t *testing.T) {
 	c, _ := load(t, nil)
 	for ref, want := range map[string]string{
-		"debian1": "did you mean debian10, debian11, debian12?", "bokworm": "did you mean bookworm?", "Debian13": "debian13", "centos11": "not found", "x": "not found",
+		"debian1": "did you mean debian13, debian12, debian11?", "alpin": "did you mean alpine3.24, alpine3.23, alpine3.22?",
+		"debian": "did you mean debian13, debian12, debian11?", "ubuntu": "did you mean ubuntu2604, ubuntu2404, ubuntu2204?", "alpin3.9": "did you mean alpine3.9, ", "bokworm": "did you mean bookworm?", "Debian13": "debian13", "centos11": "not found", "x": "not found",
 	} {
 		_, _, err := c.Find(ref)
 		if sysctl.KindOf(err) != sysctl.NotFound || !strings.Contains(err.Error(), want) || sysctl.HintOf(err) != "sysctl template list" {
