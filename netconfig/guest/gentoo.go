@@ -89,7 +89,7 @@ func (b *builder) netifrcNIC(n sysctl.GuestNetwork, i int, arrays bool) []string
 		config = append(config, "dhcpv6")
 	}
 	if len(config) == 0 {
-		config = []string{"null"} // only up; autoconfiguration is the kernel's
+		config = []string{"null"} // only up
 	}
 	for _, h := range append(v4.hops(true, false), v6.hops(true, false)...) {
 		if !withIP && (!h.via.IsValid() || h.metric != 0) {
@@ -108,7 +108,18 @@ func (b *builder) netifrcNIC(n sysctl.GuestNetwork, i int, arrays bool) []string
 	if nic.MTU != 0 {
 		mtu = fmt.Sprint(nic.MTU)
 	}
-	return append(out, "mtu_"+variable+`="`+mtu+`"`)
+	return append(out, "mtu_"+variable+`="`+mtu+`"`, netifrcListens(nic.Name, v6.dhcp() || v6.slaac()))
+}
+
+// netifrcListens makes an interface listen to routers or not. netifrc has no word for it, and its one hook, preup of all interfaces, is
+// the user's; but conf.d/net is shell, which every service of it reads before it does anything (openrc-run, runscript.sh). What reads it
+// for dependencies alone may come before the interface.
+func netifrcListens(name string, listens bool) string {
+	value := 0
+	if listens {
+		value = 1
+	}
+	return "[ ! -e /proc/sys/net/ipv6/conf/" + name + "/accept_ra ] || " + knob6(name, "accept_ra", value)
 }
 
 // netifrcRoute always has a length, by which hosts and networks are told apart. The device is added

@@ -475,6 +475,11 @@ func netifrc(lines string) func(written, *found) {
 		if m := v["mtu_"+name]; len(m) > 0 && m[0] != "" {
 			f.mtu(m[0])
 		}
+		for line := range strings.Lines(w.files["/etc/conf.d/net"]) {
+			if m := knobLine.FindStringSubmatch(strings.TrimSpace(line)); m != nil && m[1] == m[3] {
+				f.command(m[2])
+			}
+		}
 		config := list("config")
 		for _, c := range config {
 			switch c {
@@ -501,6 +506,7 @@ func netifrc(lines string) func(written, *found) {
 			}
 			f.command("ip " + family + "route add " + strings.Join(append(words, "dev", name), " "))
 		}
+		f.listens()
 	}
 }
 
