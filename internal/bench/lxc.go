@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,9 @@ type plainLXC struct {
 }
 
 const lxcBase = "base"
+
+// lxcRun is liblxc's own directory (its RUNTIME_PATH).
+const lxcRun = "/run/lxc"
 
 // guestInterfaces gives its guests the work that ours have: a network to configure, and to take down. They have one address,
 // as nobody asks who has it.
@@ -49,6 +53,12 @@ func (l *plainLXC) Prepare(ctx context.Context, e *env) error {
 		if _, err := lookup(tool); err != nil {
 			return err
 		}
+	}
+	if err := os.MkdirAll(lxcRun, 0o755); err != nil {
+		return err
+	}
+	if err := inMemory(lxcRun); err != nil {
+		return err
 	}
 	l.path = lxcPath(e.dir)
 	l.empty = filepath.Join(e.dir, "empty")
@@ -147,10 +157,9 @@ func (l *plainLXC) Upper(name string) string {
 
 // Close removes the bridge, and the lock files that liblxc keeps by path.
 func (l *plainLXC) Close(ctx context.Context) error {
+	var err error
 	if l.bridge != "" {
-		if _, err := (program{path: "ip"}).run(ctx, "link", "delete", l.bridge); err != nil {
-			return err
-		}
+		_, err = (program{path: "ip"}).run(ctx, "link", "delete", l.bridge)
 	}
-	return os.RemoveAll(filepath.Join("/run/lxc/lock", l.path))
+	return errors.Join(err, os.RemoveAll(filepath.Join(lxcRun, "lock", l.path)), notInMemory(lxcRun))
 }

@@ -40,7 +40,7 @@ func (o *ours) Prepare(ctx context.Context, e *env) error {
 	if err := os.Mkdir(o.dir, 0o700); err != nil {
 		return err
 	}
-	if o.runDir, err = os.MkdirTemp("/run", "sysctl-bench-"); err != nil {
+	if o.runDir, err = runDirectory("sysctl-bench-"); err != nil {
 		return err
 	}
 	// Names of our own, so that Close can remove just these.
@@ -141,5 +141,5 @@ func (o *ours) Close(ctx context.Context) error {
 	if o.runDir == "" {
 		return nil
 	}
-	return errors.Join(o.verb(ctx, "environment", "remove", "--force"), os.RemoveAll(o.runDir))
+	return errors.Join(o.verb(ctx, "environment", "remove", "--force"), removeRunDirectory(o.runDir))
 }

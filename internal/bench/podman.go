@@ -33,7 +33,7 @@ func (p *podman) Prepare(ctx context.Context, e *env) error {
 	}
 	p.version = strings.TrimSpace(string(out))
 	p.store = filepath.Join(e.dir, "podman")
-	if p.runDir, err = os.MkdirTemp("/run", "sysctl-bench-podman-"); err != nil {
+	if p.runDir, err = runDirectory("sysctl-bench-podman-"); err != nil {
 		return err
 	}
 	p.program = found
@@ -102,5 +102,5 @@ func (p *podman) Close(ctx context.Context) error {
 	if errors.Is(err, exec.ErrNotFound) {
 		err = nil
 	}
-	return errors.Join(err, os.RemoveAll(p.runDir))
+	return errors.Join(err, removeRunDirectory(p.runDir))
 }
