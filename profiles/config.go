@@ -1,11 +1,13 @@
 package profiles
 
 import (
+	"sync"
+
 	"github.com/sysctl-os/sysctl"
 )
 
-// configFields is the table of config keys.
-func configFields() []field[sysctl.Spec] {
+// configFields is the table of config keys. Nobody changes it.
+var configFields = sync.OnceValue(func() []field[sysctl.Spec] {
 	var list []field[sysctl.Spec]
 	list = append(list, bootFields()...)
 	list = append(list, endFields()...)
@@ -36,7 +38,7 @@ func configFields() []field[sysctl.Spec] {
 			return put(&s.User, name, v)
 		},
 	})
-}
+})
 
 func bootFields() []field[sysctl.Spec] {
 	return []field[sysctl.Spec]{{

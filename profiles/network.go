@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -14,8 +15,8 @@ import (
 // defaultDomain is the domain of a network's instances.
 const defaultDomain = "sysctl"
 
-// networkFields is the table of keys of networks.
-func networkFields() []field[sysctl.Network] {
+// networkFields is the table of keys of networks. Nobody changes it.
+var networkFields = sync.OnceValue(func() []field[sysctl.Network] {
 	list := slices.Concat(
 		familyFields("ipv4", "IPv4", "10.20.0.1/24", func(n *sysctl.Network) (*netip.Prefix, *bool, *sysctl.NetworkFamily) { return &n.IPv4, &n.NAT, &n.V4 }),
 		familyFields("ipv6", "IPv6", "fd42:1::1/64", func(n *sysctl.Network) (*netip.Prefix, *bool, *sysctl.NetworkFamily) { return &n.IPv6, &n.NAT6, &n.V6 }),
@@ -56,7 +57,7 @@ func networkFields() []field[sysctl.Network] {
 				return checkText(v)
 			},
 		})
-}
+})
 
 // familyFields are the keys that IPv4 and IPv6 have both.
 func familyFields(prefix, family, example string, of func(*sysctl.Network) (*netip.Prefix, *bool, *sysctl.NetworkFamily)) []field[sysctl.Network] {

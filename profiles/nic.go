@@ -3,6 +3,7 @@ package profiles
 import (
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/sysctl-os/sysctl"
 )
@@ -13,8 +14,8 @@ const (
 	maxMTU = 65535
 )
 
-// nicFields is the table of options of nic devices.
-func nicFields() []field[sysctl.NICSpec] {
+// nicFields is the table of options of nic devices. Nobody changes it.
+var nicFields = sync.OnceValue(func() []field[sysctl.NICSpec] {
 	return live(append(slices.Concat(nicLinkFields(), nicIPFields(), nicExtraFields()), field[sysctl.NICSpec]{
 		Key: Key{Name: "hwaddr", Type: "hardware address", Default: "made up", Example: "00:16:3e:12:34:56",
 			Doc: "Hardware (MAC) address. A `physical` nic has its own."},
@@ -34,7 +35,7 @@ func nicFields() []field[sysctl.NICSpec] {
 			return nil
 		},
 	}))
-}
+})
 
 // nicLinkFields is the part of the table that says what a nic hangs on.
 func nicLinkFields() []field[sysctl.NICSpec] {
