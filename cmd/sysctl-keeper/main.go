@@ -14,7 +14,7 @@
 // mount for each disk. The request is NUL-terminated strings: name, lxcpath, mount point, the cgroup.procs file to
 // join, how many are entered besides, where in the guest each disk goes ("=" and where it is put aside, of one below
 // /dev), and then pairs of liblxc key and value; keys
-// that begin with "keeper." are for the keeper itself. Its output is one packet: the init's pid, or "!" and why not. A
+// that begin with "keeper." are for the keeper itself (own, boot.c). Its output is one packet: the init's pid, or "!" and why not. A
 // socket that is closed ends it.
 //
 // console answers with one packet on descriptor 3 too: "." with the console's descriptor, or "!" and why not.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,6 +32,16 @@ func (g gate) open() error {
 	}
 	_, err := g.WriteString("go\n") // wakes who waits already
 	return err
+}
+
+// startHook adds the hook, and tells the keeper of it, which needs no shell where there is only a gate to wait at (boot.c).
+func (r *rendering) startHook(b sysctl.Boot, p Paths) {
+	line := startHook(p.Gate(b.Instance), p.Limits(b.Instance), wireHook(p.Wiring(b.Instance), b.Wire))
+	r.add(keeperKey+"hook", line)
+	r.add(keeperKey+"gate", p.Gate(b.Instance))
+	r.add(keeperKey+"limits", p.Limits(b.Instance))
+	r.add(keeperKey+"wiring", p.Wiring(b.Instance))
+	r.add("lxc.hook.start-host", line)
 }
 
 // startHook is the start-host command line, for everything that is to happen before the guest's init runs. liblxc hands it to a

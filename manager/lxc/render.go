@@ -92,7 +92,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 	for _, item := range b.Kernel.Raw {
 		r.add(item.Key, item.Value)
 	}
-	r.add("lxc.hook.start-host", startHook(p.Gate(b.Instance), p.Limits(b.Instance), wireHook(p.Wiring(b.Instance), b.Wire)))
+	r.startHook(b, p)
 	if hook := stopHook(p.Cards(b.Instance), b.Wire); hook != "" {
 		r.add("lxc.hook.stop", hook)
 	}
