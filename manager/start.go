@@ -113,12 +113,13 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 		}
 		return t, err
 	}
-	steps := []step{{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst, note) }}}
+	var steps []step
 	if mayPatch(host, *inst, *spec) {
 		steps = append(steps, step{name: "change programs", do: func(ctx context.Context) error { return m.patch(ctx, host, inst, *spec, p) }})
 	}
 	return append(steps,
 		step{name: "mount root",
+			beside: &step{name: "bring up networks", do: func(ctx context.Context) error { return m.bringUp(ctx, *inst, note) }},
 			do: func(ctx context.Context) (err error) {
 				if _, err := m.Storage.LimitUpper(ctx, inst.ID, spec.Root.Size, false); err != nil {
 					return err

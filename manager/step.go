@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ type step struct {
 	name string
 	do   func(ctx context.Context) error
 	undo func(ctx context.Context) error
+	// beside, where it is not nil, is done at the same time as do. It has no undo.
+	beside *step
 	// claim marks a step whose failure has changed nothing: what it would undo is somebody else's.
 	claim bool
 }
@@ -23,15 +26,10 @@ type step struct {
 // undo that fails; the error then says so too. keep leaves everything as it is.
 func runSteps(ctx context.Context, steps []step, keep bool, p sysctl.Progress) error {
 	for i, s := range steps {
-		p.Report(s.name, 0, 0)
-		err := ctx.Err()
-		if err == nil {
-			err = s.do(ctx)
-		}
+		err := s.run(ctx, p)
 		if err == nil {
 			continue
 		}
-		err = sysctl.Wrap(err, "%s", s.name)
 		if keep {
 			return err
 		}
@@ -42,6 +40,23 @@ func runSteps(ctx context.Context, steps []step, keep bool, p sysctl.Progress) e
 		return errors.Join(err, unwind(context.WithoutCancel(ctx), done))
 	}
 	return nil
+}
+
+// run does a step and what is to be done beside it. When it returns both have; of two failures its own is told.
+func (s step) run(ctx context.Context, p sysctl.Progress) error {
+	if err := ctx.Err(); err != nil {
+		return sysctl.Wrap(err, "%s", s.name)
+	}
+	other := make(chan error, 1)
+	if s.beside == nil {
+		other <- nil
+	} else {
+		p.Report(s.beside.name, 0, 0)
+		go func() { other <- sysctl.Wrap(s.beside.do(ctx), "%s", s.beside.name) }()
+	}
+	p.Report(s.name, 0, 0)
+	err := sysctl.Wrap(s.do(ctx), "%s", s.name)
+	return cmp.Or(err, <-other)
 }
 
 // unwind undoes steps in reverse and stops at the first undo that fails.
