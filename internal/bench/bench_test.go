@@ -50,6 +50,22 @@ func TestGoalMark(t *testing.T) {
 	if got := mark(opMemory); got != "missed: limit 2000" {
 		t.Errorf("2001 KiB: %q", got)
 	}
+	r.add(opPushSmall, oursName, 90)
+	if got := mark(opPushSmall); got != "" {
+		t.Errorf("one of two goals has no reference yet: %q", got)
+	}
+	r.add(opTarSmall, realName, 60)
+	if got := mark(opPushSmall); got != "missed: limit 75" {
+		t.Errorf("90 ms against 100 ms and tar's 60: %q", got)
+	}
+	r.add(opTarSmall, realName, 100)
+	if got := mark(opPushSmall); got != "met" {
+		t.Errorf("90 ms against 100 ms and tar's 80: %q", got)
+	}
+	r.add(opPushSmall, oursName, 300)
+	if got := mark(opPushSmall); !strings.HasPrefix(got, "missed") {
+		t.Errorf("195 ms against 100 ms and tar's 80: %q", got)
+	}
 	r.add(opRemove, lxcName, 5)
 	r.add(opDelete, oursName, 35)
 	if got := mark(opDelete); got != "met" {
@@ -59,15 +75,15 @@ func TestGoalMark(t *testing.T) {
 
 // A goal whose reference is not measured by anybody would never be marked.
 func TestGoalsNameMeasuresOnce(t *testing.T) {
-	known, seen := map[op]bool{}, map[op]bool{}
+	known, seen := map[op]bool{}, map[string]bool{}
 	for _, o := range ops {
 		known[o] = true
 	}
 	for _, g := range goals {
-		if !known[g.op] || (g.ref != "" && !known[g.ref]) || seen[g.op] {
+		if !known[g.op] || (g.ref != "" && !known[g.ref]) || seen[string(g.op)+g.text] {
 			t.Errorf("goal %q: unknown or repeated measure", g.text)
 		}
-		seen[g.op] = true
+		seen[string(g.op)+g.text] = true
 	}
 }
 

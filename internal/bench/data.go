@@ -19,9 +19,10 @@ type holder interface {
 	Snapshot(ctx context.Context, name, snap string) error
 	Restore(ctx context.Context, name, snap string) error
 	Copy(ctx context.Context, name, to string) error
-	// Push copies a host's file or directory into a new directory of an instance, Pull a file out of it.
+	// Push copies a host's file or directory into a new directory of an instance, Pull a file out of it, PullTree a directory into another.
 	Push(ctx context.Context, name, src, dir string) error
 	Pull(ctx context.Context, name, file, dst string) error
+	PullTree(ctx context.Context, name, dir, dst string) error
 	// Command is `exec` of a program inside, whose output is not read yet.
 	Command(ctx context.Context, name string, argv ...string) *exec.Cmd
 }
@@ -95,9 +96,40 @@ func (b *bench) transfers(ctx context.Context, h holder, name, dir, small, large
 	if err := b.rate(ctx, opPush, h, largeSize, func() error { return h.Push(ctx, name, large, dir+"/large") }); err != nil {
 		return err
 	}
+	trees := filepath.Join(b.env.dir, filepath.Base(dir)) // stays until the end: see data
+	if err := os.MkdirAll(trees+"/"+h.Name()+"/tar", 0o755); err != nil {
+		return err
+	}
+	if err := b.timed(ctx, opPullSmall, h, func() error { return h.PullTree(ctx, name, dir+"/small/"+filepath.Base(small), trees+"/"+h.Name()) }); err != nil {
+		return err
+	}
+	if h.Name() == oursName {
+		to := trees + "/" + h.Name()
+		if err := b.host(ctx, opTarSmall, "tar -C "+small+" -cf - . | tar -C "+to+"/tar -xpf -"); err != nil {
+			return err
+		}
+		if err := b.host(ctx, opCopySmall, "cp -a "+small+" "+to+"/cp"); err != nil {
+			return err
+		}
+	}
 	back := filepath.Join(b.env.dir, "back")
 	defer os.Remove(back)
 	return b.rate(ctx, opPull, h, largeSize, func() error { return h.Pull(ctx, name, dir+"/large/"+filepath.Base(large), back) })
+}
+
+// host measures what the host's own tools do.
+func (b *bench) host(ctx context.Context, o op, script string) error {
+	settled(ctx)
+	begin := time.Now()
+	if out, err := exec.CommandContext(ctx, "sh", "-c", script).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", script, err, tail(out))
+	}
+	if took := time.Since(begin); o.unit() == "MB/s" {
+		b.res.add(o, realName, writtenSize/1e6/took.Seconds())
+	} else {
+		b.res.time(o, realName, took)
+	}
+	return nil
 }
 
 // plug measures devices that a running instance is given.
@@ -190,7 +222,7 @@ func (b *bench) stored(p peer) (int64, error) {
 	return allocated(p.Store())
 }
 
-// runningSnapshot measures the snapshot of an instance that runs and has written a gibibyte.
+// runningSnapshot measures the snapshot of an instance that runs and has written a gibibyte, and what that takes to come out and go in.
 func (b *bench) runningSnapshot(ctx context.Context, p peer) error {
 	h, ok := p.(holder)
 	if !ok {
@@ -208,6 +240,25 @@ func (b *bench) runningSnapshot(ctx context.Context, p peer) error {
 	}
 	for i := range 3 {
 		if err := b.timed(ctx, opSnapshotRunning, p, func() error { return h.Snapshot(ctx, name, "bench"+strconv.Itoa(i)) }); err != nil {
+			return err
+		}
+	}
+	out, twin := filepath.Join(b.env.dir, "gib"), filepath.Join(b.env.dir, "twin")
+	defer os.Remove(out)
+	defer os.Remove(twin)
+	for i := range 3 {
+		if err := b.rate(ctx, opPullGiB, h, writtenSize, func() error { return h.Pull(ctx, name, "/root/data", out) }); err != nil {
+			return err
+		}
+		if err := b.rate(ctx, opPushGiB, h, writtenSize, func() error { return h.Push(ctx, name, out, "/root/in"+strconv.Itoa(i)) }); err != nil {
+			return err
+		}
+		if h.Name() == oursName {
+			if err := b.host(ctx, opCopyGiB, "cp -a "+out+" "+twin); err != nil {
+				return err
+			}
+		}
+		if err := errors.Join(os.Remove(out), os.RemoveAll(twin)); err != nil {
 			return err
 		}
 	}

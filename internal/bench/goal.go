@@ -36,6 +36,10 @@ var goals = [...]goal{
 	{op: opRestore, text: "≤ 40 ms", plus: 40},
 	{op: opCopy, text: "≤ 40 ms", plus: 40},
 	{op: opPushSmall, text: "≤ 100 ms", plus: 100},
+	{op: opPushSmall, text: "≥ 0.8 × as fast as tar", ref: opTarSmall, peer: realName, factor: 1 / 0.8},
+	{op: opPullSmall, text: "≥ 0.8 × as fast as cp", ref: opCopySmall, peer: realName, factor: 1 / 0.8},
+	{op: opPushGiB, text: "≥ 0.8 × cp", ref: opCopyGiB, peer: realName, factor: 0.8},
+	{op: opPullGiB, text: "≥ 0.8 × cp", ref: opCopyGiB, peer: realName, factor: 0.8},
 	{op: opPush, text: "≥ 1500 MB/s", plus: 1500},
 	{op: opPull, text: "≥ 1500 MB/s", plus: 1500},
 	{op: opStream, text: "≥ 800 MB/s", plus: 800},
@@ -45,29 +49,41 @@ var goals = [...]goal{
 	{op: opHandOn, text: "≤ the system's own + 5 ms", ref: opReal, peer: realName, factor: 1, plus: 5},
 }
 
-// goalFor returns the goal's text and how we stand: "met", "missed", or "" where something was not
+// goalFor returns the goals' text and how we stand: "met", "missed" with what it would take, or "" where something was not
 // measured.
 func goalFor(o op, r *results) (text, mark string) {
 	for _, g := range goals {
 		if g.op != o {
 			continue
 		}
-		have, ok := r.median(o, oursName)
-		if !ok {
-			return g.text, ""
+		m := g.mark(r)
+		switch {
+		case text == "":
+			text, mark = g.text, m
+		case mark == "met" || mark == "" && m != "met":
+			text, mark = text+", "+g.text, m
+		default:
+			text += ", " + g.text
 		}
-		limit := g.plus
-		if g.ref != "" {
-			ref, ok := r.median(g.ref, g.peer)
-			if !ok {
-				return g.text, ""
-			}
-			limit += g.factor * ref
-		}
-		if have <= limit && o.unit() != "MB/s" || have >= limit && o.unit() == "MB/s" {
-			return g.text, "met"
-		}
-		return g.text, fmt.Sprintf("missed: limit %.4g", limit)
 	}
-	return "", ""
+	return text, mark
+}
+
+func (g goal) mark(r *results) string {
+	have, ok := r.median(g.op, oursName)
+	if !ok {
+		return ""
+	}
+	limit := g.plus
+	if g.ref != "" {
+		ref, ok := r.median(g.ref, g.peer)
+		if !ok {
+			return ""
+		}
+		limit += g.factor * ref
+	}
+	if have <= limit && g.op.unit() != "MB/s" || have >= limit && g.op.unit() == "MB/s" {
+		return "met"
+	}
+	return fmt.Sprintf("missed: limit %.4g", limit)
 }

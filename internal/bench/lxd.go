@@ -123,6 +123,9 @@ func (l *lxd) Push(ctx context.Context, name, src, dir string) error {
 func (l *lxd) Pull(ctx context.Context, name, file, dst string) error {
 	return l.do(ctx, "file", "pull", name+file, dst)
 }
+func (l *lxd) PullTree(ctx context.Context, name, dir, dst string) error {
+	return l.do(ctx, "file", "pull", "-r", name+dir, dst)
+}
 
 // Devices are disks alone: which bridge its NICs would be on is its administrator's affair.
 func (l *lxd) Devices() map[op][]string {

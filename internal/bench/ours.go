@@ -119,6 +119,9 @@ func (o *ours) Push(ctx context.Context, name, src, dir string) error {
 func (o *ours) Pull(ctx context.Context, name, file, dst string) error {
 	return o.verb(ctx, "file", "pull", name+file, dst)
 }
+func (o *ours) PullTree(ctx context.Context, name, dir, dst string) error {
+	return o.verb(ctx, "file", "pull", "-r", name+dir, dst)
+}
 func (o *ours) Devices() map[op][]string {
 	return map[op][]string{
 		opPlugDisk:  {"disk", "source=/usr", "path=/mnt/bench", "readonly=true"},

@@ -28,7 +28,7 @@ func table(peers []string, r *results) string {
 			measured = measured || ok
 			row = append(row, number(m, ok))
 		}
-		if m, ok := r.median(o, realName); ok && o == opReal {
+		if m, ok := r.median(o, realName); ok {
 			measured = true
 			row[1] = number(m, ok)
 		}

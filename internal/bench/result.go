@@ -38,6 +38,12 @@ const (
 	opPushSmall       op = "push of 2,000 small files"
 	opPush            op = "push of a file of 100 MB"
 	opPull            op = "pull of a file of 100 MB"
+	opTarSmall        op = "2,000 small files by `tar` on the host"
+	opPullSmall       op = "pull of 2,000 small files"
+	opCopySmall       op = "2,000 small files by `cp -a` on the host"
+	opPushGiB         op = "push of a file of 1 GiB"
+	opPullGiB         op = "pull of a file of 1 GiB"
+	opCopyGiB         op = "1 GiB by `cp -a` on the host"
 	opStream          op = "output of `exec`"
 	opPlugDisk        op = "hot-plug of a disk"
 	opPlugNIC         op = "hot-plug of a NIC"
@@ -45,7 +51,8 @@ const (
 )
 
 var ops = [...]op{opLaunch, opReady, opStart, opStop, opHalt, opAfter, opKill, opDelete, opRemove, opBurst, opExec,
-	opMemory, opDisk, opSnapshot, opSnapshotDisk, opRestore, opCopy, opSnapshotRunning, opPushSmall, opPush, opPull, opStream,
+	opMemory, opDisk, opSnapshot, opSnapshotDisk, opRestore, opCopy, opSnapshotRunning, opPushSmall, opTarSmall, opPullSmall, opCopySmall,
+	opPush, opPull, opPushGiB, opPullGiB, opCopyGiB, opStream,
 	opPlugDisk, opPlugNIC, opPlugProxy,
 	opList, opInfo, opVersion, opReal, opHandOn}
 
@@ -54,7 +61,7 @@ func (o op) unit() string {
 	switch o {
 	case opMemory, opDisk, opSnapshotDisk:
 		return "KiB"
-	case opPush, opPull, opStream:
+	case opPush, opPull, opPushGiB, opPullGiB, opCopyGiB, opStream:
 		return "MB/s"
 	}
 	return "ms"
