@@ -12,7 +12,8 @@ import (
 // OpenDisk returns a detached mount of a host path, directory or file, for a guest: its ids are shifted into m as an
 // instance's own are, so that what is the host root's is the guest root's. What is mounted below the path is a part of it
 // only where the disk is recursive. What a guest mounts on it never reaches the host. A disk in memory is new and
-// empty, and the guest root's. Kinds: NotFound, the path is missing; Unsupported, its filesystem cannot be idmapped.
+// empty, and the guest root's. Kinds: NotFound, the path is missing; Invalid, it is a device; Unsupported, its filesystem cannot be
+// idmapped.
 func (s *Store) OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*os.File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -27,6 +28,15 @@ func (s *Store) OpenDisk(ctx context.Context, d sysctl.Disk, m sysctl.IDMap) (*o
 func openDisk(d sysctl.Disk, m sysctl.IDMap) (int, error) {
 	if d.Source == "" {
 		return memoryDisk(d, m)
+	}
+	var st unix.Stat_t
+	if m.Size > 0 && unix.Stat(d.Source, &st) == nil { // the kernel would say that /dev cannot be idmapped; what is missing is said below
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFBLK:
+			return -1, sysctl.E(sysctl.Invalid, "%s is a device: mount it on the host and give that directory, or write type=unix-block", d.Source)
+		case unix.S_IFCHR:
+			return -1, sysctl.E(sysctl.Invalid, "%s is a device: write type=unix-char", d.Source)
+		}
 	}
 	var ns *os.File
 	if m.Size > 0 {
