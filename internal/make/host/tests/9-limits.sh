@@ -93,42 +93,50 @@ sysctl exec one -- perl -e 'for (1 .. 300) { my $p = fork; exit 1 unless defined
 same "without it the bomb has its 300" 0 $?
 sysctl exec one -- pkill -f 'sleep 600'
 
-# Disk priority, where the kernel has weights: BFQ on the disk of both.
-modprobe -q bfq
-if echo bfq >/sys/block/vda/queue/scheduler && [ -e "$one/../io.bfq.weight" ]; then
+# Disk priority, by both means that this kernel has: BFQ on the disk of both, and io.cost.
+for name in one two; do
+    check "a file to read" sysctl exec $name -- dd if=/dev/urandom of=/big bs=1M count=32 conv=fsync status=none
+done
+device=$(cat /sys/block/vda/dev)
+bytes() { sed -nE "s/^$device .*rbytes=([0-9]+).*/\1/p" "$1/../io.stat"; }
+read_race() { # until both have read so many MiB
+    a=$(bytes "$one") b=$(bytes "$two")
+    until [ $(($(bytes "$one") + $(bytes "$two") - a - b)) -ge $(($1 << 20)) ]; do sleep 0.2; done
+    a=$(($(bytes "$one") - a)) b=$(($(bytes "$two") - b))
+    echo "     one has read $((a >> 10)) KiB, two $((b >> 10)) KiB"
+}
+both() { [ -n "$(bytes "$one")" ] && [ -n "$(bytes "$two")" ]; }
+weighs() { # weighs FILE MIB: both read at once, and their weights are in FILE
     for name in one two; do
-        check "a file to read" sysctl exec $name -- dd if=/dev/urandom of=/big bs=1M count=32 conv=fsync status=none
         sysctl exec $name -- sh -c 'for i in 1 2; do while :; do dd if=/big of=/dev/null bs=256k iflag=direct status=none || exit; done & done; wait' &
     done
-    echo 0 >/sys/block/vda/queue/iosched/low_latency # which favours who has just begun
-    echo 1 >/sys/block/vda/queue/iosched/strict_guarantees
-    echo 200 >/sys/block/vda/queue/iosched/slice_idle # ms: readers in an emulator are slow to ask again
-    device=$(cat /sys/block/vda/dev)
-    bytes() { sed -nE "s/^$device .*rbytes=([0-9]+).*/\1/p" "$1/../io.stat"; }
-    read_race() { # until both have read so many MiB
-        a=$(bytes "$one") b=$(bytes "$two")
-        until [ $(($(bytes "$one") + $(bytes "$two") - a - b)) -ge $(($1 << 20)) ]; do sleep 0.2; done
-        a=$(($(bytes "$one") - a)) b=$(($(bytes "$two") - b))
-        echo "     one has read $((a >> 10)) KiB, two $((b >> 10)) KiB"
-    }
-    both() { [ -n "$(bytes "$one")" ] && [ -n "$(bytes "$two")" ]; }
     check "both read" within 60 both
     set_ one limits.disk.priority=0
     set_ two limits.disk.priority=10
-    echo "     weights $(cat "$one/../io.bfq.weight" "$two/../io.bfq.weight" | tr '\n' ' ')"
-    read_race 128
+    same "$1" "default 2 default 200" "$(cat "$one/../$1" "$two/../$1" | xargs)"
+    read_race "$2"
     a1=$a b1=$b
     set_ one limits.disk.priority=10
     set_ two limits.disk.priority=0
-    read_race 128
+    read_race "$2"
     # How much either gets depends on how soon it asks again. What the priorities make of that does not.
-    check "limits.disk.priority: 0 and 10 the other way round make twice as much difference or more" [ $((a * b1)) -ge $((2 * a1 * b)) ]
+    check "limits.disk.priority by $1: 0 and 10 the other way round make twice as much difference or more" [ $((a * b1)) -ge $((2 * a1 * b)) ]
     sysctl exec one -- pkill -f 'while :'
     sysctl exec two -- pkill -f 'while :'
     wait
-else
-    echo "     no weights for disks on this kernel: $(cat /sys/block/vda/queue/scheduler)"
-fi
+}
+modprobe bfq
+check "BFQ" sh -c 'echo bfq >/sys/block/vda/queue/scheduler'
+echo 0 >/sys/block/vda/queue/iosched/low_latency # which favours who has just begun
+echo 1 >/sys/block/vda/queue/iosched/strict_guarantees
+echo 200 >/sys/block/vda/queue/iosched/slice_idle # ms: readers in an emulator are slow to ask again
+weighs io.bfq.weight 128
+check "no scheduler" sh -c 'echo none >/sys/block/vda/queue/scheduler'
+# A disk that is said to read 32 MiB/s, which it does, whatever its latencies.
+check "io.cost" sh -c "echo '$device ctrl=user model=linear rbps=33554432 rseqiops=4000 rrandiops=4000 wbps=333554432 wseqiops=40000 wrandiops=40000' >/sys/fs/cgroup/io.cost.model"
+check "it is on" sh -c "echo '$device enable=1 ctrl=user rpct=0 rlat=1000000 wpct=0 wlat=1000000 min=100 max=100' >/sys/fs/cgroup/io.cost.qos"
+weighs io.weight 128
+echo "$device enable=0" >/sys/fs/cgroup/io.cost.qos
 
 # Scheduled snapshots by the timer that is installed.
 snapshots() { sysctl snapshot list three --format csv | tail -n +2 | cut -d, -f1; }
