@@ -7,6 +7,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <lxc/lxccontainer.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,7 @@ WORD(first, "1");
 WORD(text, "%s");
 WORD(decimal, "%d");
 WORD(ended, "SYSCTL_ENDED");
+WORD(reboots, "SYSCTL_REBOOTS");
 
 /* added are bits of the personality (personality(2)) that the guest's init has beside what lxc.arch names. */
 static unsigned long added;
@@ -273,8 +275,10 @@ NEAR static int is_init(pid_t pid) {
 }
 
 /* waitpid takes the place of libc's for liblxc, which tells its hooks nothing of how the init ended: the environment of
- * those that come after it has its status, as wait(2) has it. */
+ * those that come after it has its status, as wait(2) has it, and how often the guest has asked for a reboot so far. Where liblxc cannot
+ * start it again it tells its hooks of a reboot once more (lxc_end, start.c), and that number is still the same. */
 NEAR pid_t waitpid(pid_t pid, int *status, int options) {
+	static int asked;
 	char number[16];
 	int init = pid > 0 && is_init(pid), raw = 0;
 	pid_t got = syscall(SYS_wait4, pid, &raw, options, NULL);
@@ -284,6 +288,10 @@ NEAR pid_t waitpid(pid_t pid, int *status, int options) {
 	if (got > 0 && init) {
 		snprintf(number, sizeof(number), decimal, raw);
 		setenv(ended, number, 1);
+		if (WIFSIGNALED(raw) && WTERMSIG(raw) == SIGHUP) {
+			snprintf(number, sizeof(number), decimal, ++asked);
+			setenv(reboots, number, 1);
+		}
 	}
 	return got;
 }

@@ -9,12 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// notAgain is in the place of a status where the guest has asked for a reboot, and liblxc could not start it again.
+const notAgain = "reboot"
+
 // Crash returns why the guest of the newest run has not ended in good order, "" where it has: it was halted, or its init
 // has exited with status 0. It is not known of a run that goes on, that was killed by a verb, or whose monitor was killed too.
 func (rt *Runtime) Crash(id int64) (cause string, known bool) {
 	b, err := os.ReadFile(rt.paths.Ended(id))
 	if err != nil {
 		return "", false
+	}
+	if strings.TrimSpace(string(b)) == notAgain {
+		return "its guest has rebooted, and liblxc could not start it again", true
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 16)
 	if err != nil {

@@ -37,8 +37,11 @@ func (p Paths) RunFile(id int64) string { return filepath.Join(p.Dir(id), "run.j
 // Marker exists while nobody has settled the run: the post-stop hook looks for it.
 func (p Paths) Marker(id int64) string { return filepath.Join(p.Dir(id), "unsettled") }
 
-// Ended is how the init of a run ended, when it did by itself: its status as wait(2) has it, which the post-stop hook writes.
+// Ended is how the init of a run ended, when it did by itself: its status as wait(2) has it, or notAgain, which the post-stop hook writes.
 func (p Paths) Ended(id int64) string { return filepath.Join(p.Dir(id), "ended") }
+
+// Reboots is how often the guest of a run has asked for a reboot, as of the last one. The post-stop hook reads and writes it.
+func (p Paths) Reboots(id int64) string { return filepath.Join(p.Dir(id), "reboots") }
 
 // Cards holds the interfaces of the host that the run took, as JSON.
 func (p Paths) Cards(id int64) string { return filepath.Join(p.Dir(id), "cards.json") }

@@ -97,7 +97,7 @@ func Render(b sysctl.Boot, h Host, p Paths) []Item {
 		r.add("lxc.hook.stop", hook)
 	}
 	if len(b.Settle) > 0 {
-		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), p.Ended(b.Instance), b.Settle))
+		r.add("lxc.hook.post-stop", hook(p.Marker(b.Instance), p.Ended(b.Instance), p.Reboots(b.Instance), b.Settle))
 	}
 	return r.items
 }
@@ -252,13 +252,17 @@ func broadcast(p netip.Prefix) string {
 const hookPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // hook is the post-stop command line, for sh: a run that a verb has already settled has no marker
-// left, and then nothing is started. A guest that reboots goes on when what is started has ended. Else it is written down first how the
+// left, and then nothing is started. A guest that reboots goes on when what is started has ended, but for one that has not asked for it
+// since the last time: liblxc could not start it again. Else it is written down first how the
 // init has ended, which the keeper has put into the environment: whoever settles may be killed. What is started then outlives the monitor
 // and waits for it. The exit status is always 0: liblxc must not care.
-func hook(marker, ended string, settle []string) string {
-	command := quoteAll(settle) + " </dev/null >/dev/null 2>&1"
+func hook(marker, ended, reboots string, settle []string) string {
+	command, reboots := quoteAll(settle)+" </dev/null >/dev/null 2>&1", quote(reboots)
 	return "/bin/sh -c " + quote("PATH="+hookPath+"; export PATH; [ -e "+quote(marker)+" ] || exit 0; "+
-		"if [ \"$LXC_TARGET\" = reboot ]; then "+command+"; else echo \"$SYSCTL_ENDED\" >"+quote(ended)+"; "+command+" & fi; exit 0")
+		"if [ \"$LXC_TARGET\" = reboot ]; then last=; [ ! -e "+reboots+" ] || read -r last <"+reboots+"; "+
+		"if [ \"$SYSCTL_REBOOTS\" != \"$last\" ]; then echo \"$SYSCTL_REBOOTS\" >"+reboots+"; "+command+"; exit 0; fi; "+
+		"LXC_TARGET=stop; SYSCTL_ENDED="+notAgain+"; fi; "+
+		"echo \"$SYSCTL_ENDED\" >"+quote(ended)+"; "+command+" & exit 0")
 }
 
 // quote makes s one word for sh.
