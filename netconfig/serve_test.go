@@ -76,7 +76,8 @@ func lookup(t *testing.T, n sysctl.Network, name string) []string {
 	return found
 }
 
-// eventually waits until what is found is what is wanted.
+// eventually waits until what is found is what is wanted. It asks again and again: the server reads names anew when it is signalled, and
+// says nothing when it has.
 func eventually(t *testing.T, what string, want []string, find func() []string) {
 	t.Helper()
 	var got []string

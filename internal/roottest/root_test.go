@@ -130,9 +130,14 @@ func runScript(t *testing.T, file, bin, image string) {
 		}
 	}
 	claim()
+	end := time.Now().Add(scriptDeadline)
+	if of, ok := t.Deadline(); ok && of.Before(end) {
+		end = of
+	}
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Files:       []string{file},
+			Deadline:    end,
 			WorkdirRoot: work,
 			Setup: func(env *testscript.Env) error {
 				env.Vars = append(env.Vars, environments[0].vars()...)
@@ -180,6 +185,10 @@ func runScript(t *testing.T, file, bin, image string) {
 // deadline is how long any one event may take before a script gives up on it. It is no measure of
 // speed: the machine may be busy.
 const deadline = 60 * time.Second
+
+// scriptDeadline is how long a whole script may take, of which the longest take three minutes where nothing else runs: their loops of
+// shell, which wait for an event too, have no other end.
+const scriptDeadline = 20 * deadline
 
 // until CMD ARG... runs a command again and again until it succeeds, at most until the deadline: for
 // events that the guest makes and nobody can wait for from outside.

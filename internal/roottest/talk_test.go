@@ -34,7 +34,8 @@ func talk(endpoint, line string) (string, error) {
 	return strings.TrimSpace(answer), err
 }
 
-// says PROTO:ADDRESS LINE ANSWER waits until the server there answers a line so. With ! before it, nobody answers.
+// says PROTO:ADDRESS LINE ANSWER waits until the server there answers a line so. With ! before it, nobody answers. It asks again and again: a
+// proxy takes a connection before the guest's server is there, and nobody outside is told when that is.
 func says(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		if answer, err := talk(args[0], args[1]); err == nil {
