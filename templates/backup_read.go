@@ -141,7 +141,7 @@ func (a *archiveReader) entry(ctx context.Context, h *tar.Header, content io.Rea
 	if name == "." && h.Typeflag != tar.TypeDir {
 		return sysctl.E(sysctl.Invalid, "the root of the tree is not a directory")
 	}
-	return u.refused(u.put(ctx, u.top, name, h, at, content))
+	return u.refused(u.put(ctx, u.top, name, h, at, u.top.feed(content)))
 }
 
 // layerName takes a name in the archive apart.

@@ -16,8 +16,22 @@ type inputError struct{ err error }
 func (e inputError) Error() string { return e.err.Error() }
 func (e inputError) Unwrap() error { return e.err }
 
-// file makes a regular file of content's bytes. With holes, blocks of zeros become holes.
-func (s *sink) file(ctx context.Context, name string, a attrs, content io.Reader, holes bool) error {
+// feed gives the next part of a content, valid until the next call. io.EOF comes with the last.
+type feed func() ([]byte, error)
+
+// feed is that of what r gives.
+func (s *sink) feed(r io.Reader) feed {
+	return func() ([]byte, error) {
+		n, err := fillBuffer(r, s.buf)
+		if err != nil && err != io.EOF {
+			err = inputError{err}
+		}
+		return s.buf[:n], err
+	}
+}
+
+// file makes a regular file of content. With holes, blocks of zeros become holes.
+func (s *sink) file(ctx context.Context, name string, a attrs, content feed, holes bool) error {
 	return s.newFile(name, a, func(fd int) error { return s.copy(ctx, fd, content, holes) })
 }
 
@@ -55,27 +69,24 @@ func futimes(fd int, a attrs) error {
 }
 
 // copy writes content to fd from its beginning.
-func (s *sink) copy(ctx context.Context, fd int, content io.Reader, holes bool) error {
-	if w, ok := content.(*whole); ok && !holes {
-		return s.write(fd, w.data, 0, false)
-	}
+func (s *sink) copy(ctx context.Context, fd int, content feed, holes bool) error {
 	var size int64
 	for {
-		n, rerr := fillBuffer(content, s.buf)
+		data, rerr := content()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.write(fd, s.buf[:n], size, holes); err != nil {
+		if err := s.write(fd, data, size, holes); err != nil {
 			return err
 		}
-		size += int64(n)
+		size += int64(len(data))
 		switch {
 		case rerr == io.EOF && holes:
 			return unix.Ftruncate(fd, size)
 		case rerr == io.EOF:
 			return nil
 		case rerr != nil:
-			return inputError{rerr}
+			return rerr
 		}
 	}
 }

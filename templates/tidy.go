@@ -106,7 +106,7 @@ func writeFiles(ctx context.Context, dir string, files []recipeFile) error {
 	defer s.close()
 	for _, f := range files {
 		a := attrs{mode: uint32(f.perm()), mtime: unix.Timespec{Nsec: unix.UTIME_NOW}}
-		if err := s.file(ctx, path.Clean(strings.TrimPrefix(f.Path, "/")), a, strings.NewReader(f.Content), false); err != nil {
+		if err := s.file(ctx, path.Clean(strings.TrimPrefix(f.Path, "/")), a, s.feed(strings.NewReader(f.Content)), false); err != nil {
 			return sysctl.Wrap(err, "write %s", f.Path)
 		}
 	}

@@ -109,7 +109,7 @@ func (u *unpacker) close() {
 // all makes every entry of the archive, then reads on to its end, where checksums are.
 func (u *unpacker) all(ctx context.Context) error {
 	b := u.newBatcher(ctx)
-	err := u.read(ctx, b)
+	err := u.read(b)
 	if made := b.end(); made != nil {
 		return made // it comes before what was read ahead
 	}
@@ -120,7 +120,7 @@ func (u *unpacker) all(ctx context.Context) error {
 }
 
 // read reads the archive up to its last entry.
-func (u *unpacker) read(ctx context.Context, b *batcher) error {
+func (u *unpacker) read(b *batcher) error {
 	tr := tar.NewReader(u.in)
 	for {
 		h, err := tr.Next()
@@ -131,7 +131,7 @@ func (u *unpacker) read(ctx context.Context, b *batcher) error {
 			return u.in.damaged(err)
 		}
 		u.in.entries++
-		if err := b.add(ctx, h, tr); err != nil {
+		if err := b.add(h, tr); err != nil {
 			return err
 		}
 	}
@@ -167,7 +167,7 @@ func (u *unpacker) openSub() bool {
 }
 
 // entry makes one entry.
-func (u *unpacker) entry(ctx context.Context, h *tar.Header, content io.Reader) error {
+func (u *unpacker) entry(ctx context.Context, h *tar.Header, content feed) error {
 	if h.Typeflag == tar.TypeXGlobalHeader || h.Typeflag == 'V' { // comments of the archive, no entries
 		return nil
 	}
@@ -196,7 +196,7 @@ func (u *unpacker) entry(ctx context.Context, h *tar.Header, content io.Reader) 
 	return u.refused(u.put(ctx, s, name, h, a, content))
 }
 
-func (u *unpacker) put(ctx context.Context, s *sink, name string, h *tar.Header, a attrs, content io.Reader) error {
+func (u *unpacker) put(ctx context.Context, s *sink, name string, h *tar.Header, a attrs, content feed) error {
 	switch h.Typeflag {
 	case tar.TypeReg, '\x00', tar.TypeCont, tar.TypeGNUSparse:
 		sparse := isSparse(h)
@@ -344,8 +344,9 @@ func isSparse(h *tar.Header) bool {
 func (u *unpacker) refused(err error) error {
 	var why string
 	var classified *sysctl.Error
+	var bad inputError
 	switch {
-	case err == nil, errors.As(err, &classified):
+	case err == nil, errors.As(err, &classified), errors.As(err, &bad):
 		return err
 	case errors.Is(err, unix.ENOTDIR):
 		why = "what should hold it is not a directory"

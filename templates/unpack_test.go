@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -397,6 +398,57 @@ func TestUnpackFailingSource(t *testing.T) {
 		_, err := Unpack(t.Context(), io.MultiReader(bytes.NewReader(data[:len(data)/2]), failing{broken}), dir, UnpackOptions{})
 		if !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// Files come whole however the batches fall, and one that is cut off or cannot be read on is named.
+func TestUnpackBatches(t *testing.T) {
+	sizes := []int{0, 1, batchBytes - 1, 7, batchBytes, 9, batchBytes + 1, 2 * batchBytes, 3, batches*batchBytes + 5*batchBytes + 7, 11}
+	data := noise(slices.Max(sizes))
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	put := func(h *tar.Header, content []byte) {
+		h.Size = int64(len(content))
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, h := range system() {
+		put(h, nil)
+	}
+	for i, n := range sizes {
+		put(item(tar.TypeReg, fmt.Sprintf("file%d", i)), data[:n])
+	}
+	cut := buf.Len() // the last but one is being read there
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := emptyDir(t)
+	if _, err := unpack(t, buf.Bytes(), dir, UnpackOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range sizes {
+		if got, err := os.ReadFile(fmt.Sprintf("%s/file%d", dir, i)); err != nil || !bytes.Equal(got, data[:n]) {
+			t.Errorf("file%d has %d bytes, other than the %d it was (%v)", i, len(got), n, err)
+		}
+	}
+	large := fmt.Sprintf("file%d", len(sizes)-2)
+	broken := fmt.Errorf("cable pulled: %w", unix.ENOENT)
+	for missing := 4096; missing < 6*batchBytes; missing += batchBytes {
+		begin := buf.Bytes()[:cut-missing]
+		dir, _ := emptyDir(t)
+		_, err := unpack(t, begin, dir, UnpackOptions{})
+		if sysctl.KindOf(err) != sysctl.Invalid || !strings.Contains(err.Error(), "truncated") || !strings.Contains(err.Error(), large) {
+			t.Errorf("without the last %d bytes: %v", missing, err)
+		}
+		dir, _ = emptyDir(t)
+		_, err = Unpack(t.Context(), io.MultiReader(bytes.NewReader(begin), failing{broken}), dir, UnpackOptions{})
+		if !errors.Is(err, broken) || strings.Contains(err.Error(), "symbolic") {
+			t.Errorf("where the last %d bytes cannot be read: %v", missing, err)
 		}
 	}
 }
