@@ -35,10 +35,16 @@ ldflags  := -s -w -X main.version=$(VERSION)
 tags     := netgo,osusergo,sqlite_omit_load_extension
 static    = $(shell echo 'int main(void) { return 0; }' | gcc -static -x c -o /dev/null - 2>/dev/null && echo -extldflags=-static)
 
-build: ## bin/sysctl, bin/sysctl-forward and bin/sysctl-keeper
-	@mkdir -p bin
+bin := bin
+
+build: boot ## bin/sysctl, bin/sysctl-forward, bin/sysctl-keeper and bin/sysctl-boot
 	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags) $(static)" -o bin/ ./cmd/sysctl ./cmd/sysctl-forward
 	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags)" -o bin/ ./cmd/sysctl-keeper
+
+# What a running instance keeps in memory: C, and nothing that it does not need (doc/adr/0025).
+boot:
+	@mkdir -p $(bin)
+	@$(CC) -std=gnu11 -O2 -Wall -Wextra -s -rdynamic -o $(bin)/sysctl-boot cmd/sysctl-boot/boot.c $$(pkg-config --cflags --libs lxc)
 
 test: setup ## vet, gofmt and every test; as root the root tests too
 	@internal/make/test $(TESTFLAGS)
@@ -49,7 +55,7 @@ test-host: setup ## a few minutes more: instances on a Debian 12 of its own in Q
 install: build ## into PREFIX=/usr/local, below DESTDIR=
 	@install -d $(addprefix $(DESTDIR),$(bindir) $(execdir) $(unitdir) $(mandir) $(dir $(bashcomp) $(zshcomp) $(fishcomp)))
 	@install -m 755 bin/sysctl $(DESTDIR)$(bindir)/sysctl
-	@install -m 755 bin/sysctl-forward bin/sysctl-keeper $(DESTDIR)$(execdir)/
+	@install -m 755 bin/sysctl-forward bin/sysctl-keeper bin/sysctl-boot $(DESTDIR)$(execdir)/
 	@bin/sysctl completion bash >$(DESTDIR)$(bashcomp)
 	@bin/sysctl completion zsh >$(DESTDIR)$(zshcomp)
 	@bin/sysctl completion fish >$(DESTDIR)$(fishcomp)
@@ -62,7 +68,7 @@ install: build ## into PREFIX=/usr/local, below DESTDIR=
 	@echo "to keep schedules of snapshots (snapshots.schedule=@daily): systemctl enable --now sysctl-snapshots.timer"
 
 uninstall: ## what install put there; instances stay
-	@rm -f $(addprefix $(DESTDIR),$(bindir)/sysctl $(execdir)/sysctl-forward $(execdir)/sysctl-keeper $(bashcomp) $(zshcomp) $(fishcomp) $(addprefix $(unitdir)/,$(units)))
+	@rm -f $(addprefix $(DESTDIR),$(bindir)/sysctl $(execdir)/sysctl-forward $(execdir)/sysctl-keeper $(execdir)/sysctl-boot $(bashcomp) $(zshcomp) $(fishcomp) $(addprefix $(unitdir)/,$(units)))
 	@rm -f $(DESTDIR)$(mandir)/sysctl.1 $(DESTDIR)$(mandir)/sysctl-*.1
 	@[ ! -d $(DESTDIR)$(execdir) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(execdir)
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload

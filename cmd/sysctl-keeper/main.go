@@ -1,23 +1,10 @@
-// Command sysctl-keeper is all that talks to liblxc, one small process per job:
+// Command sysctl-keeper asks liblxc what is not the start of an instance (that is cmd/sysctl-boot), one small process per job:
 //
-//	sysctl-keeper boot              starts one instance and goes away
 //	sysctl-keeper console NAME DIR  hands over the instance's console
 //	sysctl-keeper policy N N        makes a system call filter (policy.go)
 //	sysctl-keeper version           prints liblxc's version
 //
-// boot is started by the manager, often before it knows what to boot, in a mount namespace of its own; the
-// liblxc monitor it leaves behind stays in that namespace for as long as the instance runs, so the instance's
-// root is mounted nowhere else and is gone when the monitor is. It is C (boot.c), because the monitor keeps its memory.
-//
-// Its input is one packet on the socket that is file descriptor 3. The packet carries descriptors: of a file with the
-// request, of the detached mount that becomes the root, of each cgroup.procs to be entered besides, and of one detached
-// mount for each disk. The request is NUL-terminated strings: name, lxcpath, mount point, the cgroup.procs file to
-// join, how many are entered besides, where in the guest each disk goes ("=" and where it is put aside, of one below
-// /dev), and then pairs of liblxc key and value; keys
-// that begin with "keeper." are for the keeper itself (own, boot.c). Its output is one packet: the init's pid, or "!" and why not. A
-// socket that is closed ends it.
-//
-// console answers with one packet on descriptor 3 too: "." with the console's descriptor, or "!" and why not.
+// console answers with one packet on descriptor 3: "." with the console's descriptor, or "!" and why not.
 package main
 
 import (

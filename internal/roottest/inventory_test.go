@@ -251,7 +251,7 @@ func TestLeaks(t *testing.T) {
 		{"cgroup /sys/fs/cgroup/pids/sysctl3/1/guest", others, others, true},
 		{"nft table inet sysctl3", others, others, true},
 		{"process sysctl3: /sbin/init", others, others, true},
-		{"process /tmp/bin/sysctl-keeper", others, others, true},
+		{"process /tmp/bin/sysctl-boot", others, others, true},
 		{"file /run/sysctl-lxc/sysctl3-1", others, others, true},
 		{"file " + registry + "/3", others, others, true},
 		{"file " + registry + "/3", others, map[int]string{3: "/var/tmp/mine"}, true},

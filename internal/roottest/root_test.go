@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program is the real thing, built once: sysctl and the keeper in one directory.
+// program is the real thing, built once: sysctl and what it starts in one directory.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "sysctl-root-bin-")
 	if err != nil {
@@ -28,6 +28,9 @@ var program = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "../../cmd/...").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	if out, err := exec.Command("make", "-C", "../..", "boot", "bin="+dir).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make boot: %w\n%s", err, out)
 	}
 	return dir, nil
 })

@@ -47,7 +47,7 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 	if err != nil {
 		return nil, nil, err
 	}
-	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: libexec(self, "sysctl-keeper"), Forwarder: libexec(self, "sysctl-forward"),
+	rt, err := lxc.Open(lxc.Options{Paths: lxc.Paths{Run: e.RunDir, Cgroup: n.cgroup}, Keeper: libexec(self, "sysctl-keeper"), Boot: libexec(self, "sysctl-boot"), Forwarder: libexec(self, "sysctl-forward"),
 		GiveBack: netconfig.GiveBack, Unwire: unwire(network.Table), BootLimit: settings.BootLimit})
 	if err != nil {
 		return nil, nil, err

@@ -11,7 +11,7 @@ import (
 // OpenConsole connects to the console of a running instance: what is read is what the guest writes to
 // /dev/console. Only one connection can be open at a time (Busy); release ends it, and the pty is of no use then.
 func (rt *Runtime) OpenConsole(ctx context.Context, id int64) (pty *os.File, release func(), err error) {
-	k, err := rt.runKeeper("console", rt.paths.lxcName(id), lxcPath)
+	k, err := runKeeper(rt.keeper, "console", rt.paths.lxcName(id), lxcPath)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keeper is a sysctl-keeper that runs: it waits for a packet on its socket, answers with one, and ends when
-// the socket is closed (cmd/sysctl-keeper).
+// keeper is a sysctl-boot or a sysctl-keeper that runs: it waits for a packet on its socket, answers with one, and ends when
+// the socket is closed.
 type keeper struct {
 	cmd  *exec.Cmd
 	conn *os.File
 	said *os.File // its stderr: what the dynamic linker says where liblxc is missing
 }
 
-// runKeeper starts a keeper for a job.
-func (rt *Runtime) runKeeper(job ...string) (*keeper, error) {
+// runKeeper starts a keeper.
+func runKeeper(program string, job ...string) (*keeper, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, sysctl.Wrap(err, "keeper")
@@ -35,7 +35,7 @@ func (rt *Runtime) runKeeper(job ...string) (*keeper, error) {
 		ours.Close()
 		return nil, sysctl.Wrap(err, "keeper")
 	}
-	cmd := exec.Command(rt.keeper, job...)
+	cmd := exec.Command(program, job...)
 	cmd.Dir = "/"
 	// liblxc insists on newuidmap, and so on /etc/subuid, where it finds that program (conf.c, lxc_map_ids).
 	// We are root and give out ranges of our own, so it must not find it; apparmor_parser is all it needs.
@@ -50,7 +50,7 @@ func (rt *Runtime) runKeeper(job ...string) (*keeper, error) {
 	if err := k.start(); err != nil {
 		k.close()
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, sysctl.E(sysctl.Unsupported, "%s is not installed", rt.keeper).WithHint("make install")
+			return nil, sysctl.E(sysctl.Unsupported, "%s is not installed", program).WithHint("make install")
 		}
 		return nil, sysctl.Wrap(err, "keeper")
 	}

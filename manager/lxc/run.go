@@ -117,9 +117,10 @@ func (rt *Runtime) unwritten(id int64) sysctl.State {
 // a keeper that is no other's child. PID 0 is none.
 func (rt *Runtime) monitor(id int64) sysctl.Process {
 	pids := rt.cgroupPIDs(rt.paths.MonitorCgroup(id))
+	keepers := []string{filepath.Base(rt.bootProgram), filepath.Base(rt.keeper)} // which it was before boot was a program of its own
 	for _, pid := range pids {
 		program, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-		if err != nil || filepath.Base(strings.TrimSuffix(program, " (deleted)")) != filepath.Base(rt.keeper) { // installed anew meanwhile
+		if err != nil || !slices.Contains(keepers, filepath.Base(strings.TrimSuffix(program, " (deleted)"))) { // installed anew meanwhile
 			continue
 		}
 		if p, parent, ok := identify(pid); ok && alive(p) && !slices.Contains(pids, parent) {

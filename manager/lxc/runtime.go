@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Paths  Paths
 	Keeper string // path of the sysctl-keeper binary
+	Boot   string // path of the sysctl-boot binary
 	// Forwarder is the path of the sysctl-forward binary.
 	Forwarder string
 	// GiveBack makes interfaces the host's again, from the network namespace of an instance that has ended, or nil.
@@ -33,10 +34,11 @@ type Options struct {
 // another process could change; callers hold the instance's lock for every method that changes
 // something (Start, Clear, Signal, Freeze, Unfreeze).
 type Runtime struct {
-	paths    Paths
-	keeper   string
-	giveBack func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
-	cgroups  hierarchies
+	paths       Paths
+	keeper      string
+	bootProgram string
+	giveBack    func(ctx context.Context, guest *os.File, cards []sysctl.Card) error
+	cgroups     hierarchies
 
 	bootLimit time.Duration
 	forwarder string
@@ -57,7 +59,7 @@ func Open(o Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{paths: o.Paths, keeper: o.Keeper, forwarder: o.Forwarder, unwired: o.Unwire, giveBack: o.GiveBack, cgroups: h, bootLimit: cmp.Or(o.BootLimit, DefaultBootLimit), ahead: make(chan (<-chan started), 1)}, nil
+	return &Runtime{paths: o.Paths, keeper: o.Keeper, bootProgram: o.Boot, forwarder: o.Forwarder, unwired: o.Unwire, giveBack: o.GiveBack, cgroups: h, bootLimit: cmp.Or(o.BootLimit, DefaultBootLimit), ahead: make(chan (<-chan started), 1)}, nil
 }
 
 // host is what rendering wants to know.

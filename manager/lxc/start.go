@@ -174,10 +174,10 @@ func (rt *Runtime) readyKeeper() (*keeper, error) {
 		}
 	default:
 	}
-	return rt.runKeeper("boot")
+	return runKeeper(rt.bootProgram)
 }
 
-// request renders a boot into the keeper's input (cmd/sysctl-keeper), in an anonymous file.
+// request renders a boot into the keeper's input (cmd/sysctl-boot), in an anonymous file.
 func (rt *Runtime) request(b sysctl.Boot, joins int) (*os.File, error) {
 	h := rt.host()
 	var err error

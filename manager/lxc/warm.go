@@ -25,7 +25,7 @@ func (rt *Runtime) Warm() {
 	}
 	rt.warmCgroups()
 	go func() {
-		k, err := rt.runKeeper("boot")
+		k, err := runKeeper(rt.bootProgram)
 		coming <- started{k, err}
 	}()
 }

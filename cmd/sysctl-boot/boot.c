@@ -1,6 +1,16 @@
-/* boot: the keeper's main job, in C and before the Go runtime exists. liblxc's monitor is a fork of this process and keeps its
- * memory for as long as the instance runs: a Go runtime in it is most of what an instance would cost the host
- * (doc/adr/0005). See main.go for the protocol. */
+/* sysctl-boot starts one instance and goes away. It is the keeper's main job, and a program of its own: liblxc's monitor is a fork of this
+ * process and keeps its memory for as long as the instance runs (doc/adr/0025).
+ *
+ * It is started by the manager, often before it knows what to boot, in a mount namespace of its own; the monitor it leaves
+ * behind stays in that namespace for as long as the instance runs, so the instance's root is mounted nowhere else and is gone when the
+ * monitor is.
+ *
+ * Its input is one packet on the socket that is file descriptor 3. The packet carries descriptors: of a file with the
+ * request, of the detached mount that becomes the root, of each cgroup.procs to be entered besides, and of one detached
+ * mount for each disk. The request is NUL-terminated strings: name, lxcpath, mount point, the cgroup.procs file to
+ * join, how many are entered besides, where in the guest each disk goes ("=" and where it is put aside, of one below
+ * /dev), and then pairs of liblxc key and value; keys that begin with "keeper." are for this program itself (own). Its output is one
+ * packet: the init's pid, or "!" and why not. A socket that is closed ends it. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -227,57 +237,42 @@ static void mounts(struct request *r, const char *root, int joins) {
 	}
 }
 
-/* What the monitor calls of this program lies beside the jump table that it needs anyway, and the words that this uses in the page of
- * data that the linker has written to: elsewhere they cost 64 KiB each of every host's memory (fault_around_bytes, mm/memory.c). */
-#define NEAR __attribute__((section(".text.startup")))
-#define WORD(name, text) static char name[] __attribute__((section(".data"))) = text
-
-WORD(status_file, "/proc/%d/status");
-WORD(read_only, "re");
-WORD(blanks, " \t\n");
-WORD(pids, "NSpid:");
-WORD(first, "1");
-WORD(text, "%s");
-WORD(decimal, "%d");
-WORD(ended, "SYSCTL_ENDED");
-WORD(reboots, "SYSCTL_REBOOTS");
-
 /* added are bits of the personality (personality(2)) that the guest's init has beside what lxc.arch names. */
 static unsigned long added;
 
 /* personality takes the place of libc's for liblxc, which calls it in the child that becomes init, with what lxc.arch names
  * and nothing else: that would take away every bit that the child inherited. The monitor must not have the bits: it and its
  * hooks are programs of the host. */
-NEAR int personality(unsigned long persona) {
+int personality(unsigned long persona) {
 	if (persona != 0xffffffff) /* which only asks */
 		persona |= added;
 	return syscall(SYS_personality, persona);
 }
 
 /* is_init reports whether a process, which may be dead and not yet waited for, is the first of a pid namespace below this one. */
-NEAR static int is_init(pid_t pid) {
+static int is_init(pid_t pid) {
 	char line[256], last[16] = {0};
 	int levels = 0;
 
-	snprintf(line, sizeof(line), status_file, (int)pid);
-	FILE *f = fopen(line, read_only);
+	snprintf(line, sizeof(line), "/proc/%d/status", (int)pid);
+	FILE *f = fopen(line, "re");
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, pids, 6) != 0)
+		if (strncmp(line, "NSpid:", 6) != 0)
 			continue;
-		for (char *word = strtok(line + 6, blanks); word; word = strtok(NULL, blanks), levels++)
-			snprintf(last, sizeof(last), text, word);
+		for (char *word = strtok(line + 6, " \t\n"); word; word = strtok(NULL, " \t\n"), levels++)
+			snprintf(last, sizeof(last), "%s", word);
 		break;
 	}
 	fclose(f);
-	return levels > 1 && strcmp(last, first) == 0;
+	return levels > 1 && strcmp(last, "1") == 0;
 }
 
 /* waitpid takes the place of libc's for liblxc, which tells its hooks nothing of how the init ended: the environment of
  * those that come after it has its status, as wait(2) has it, and how often the guest has asked for a reboot so far. Where liblxc cannot
  * start it again it tells its hooks of a reboot once more (lxc_end, start.c), and that number is still the same. */
-NEAR pid_t waitpid(pid_t pid, int *status, int options) {
+pid_t waitpid(pid_t pid, int *status, int options) {
 	static int asked;
 	char number[16];
 	int init = pid > 0 && is_init(pid), raw = 0;
@@ -286,11 +281,11 @@ NEAR pid_t waitpid(pid_t pid, int *status, int options) {
 	if (got > 0 && status)
 		*status = raw;
 	if (got > 0 && init) {
-		snprintf(number, sizeof(number), decimal, raw);
-		setenv(ended, number, 1);
+		snprintf(number, sizeof(number), "%d", raw);
+		setenv("SYSCTL_ENDED", number, 1);
 		if (WIFSIGNALED(raw) && WTERMSIG(raw) == SIGHUP) {
-			snprintf(number, sizeof(number), decimal, ++asked);
-			setenv(reboots, number, 1);
+			snprintf(number, sizeof(number), "%d", ++asked);
+			setenv("SYSCTL_REBOOTS", number, 1);
 		}
 	}
 	return got;
@@ -384,7 +379,7 @@ static void own(const char *what, const char *value) {
 		fail("request: unknown key keeper.%s", what);
 }
 
-static void boot(void) {
+int main(void) {
 	struct request r = {0};
 	char line[32];
 
@@ -420,11 +415,5 @@ static void boot(void) {
 		fail("start");
 	snprintf(line, sizeof(line), "%d", (int)c->init_pid(c));
 	answer(line);
-	_exit(0);
-}
-
-/* glibc calls constructors with main's arguments. Every other job is main.go's. */
-static void __attribute__((constructor)) keeper(int argc, char **argv) {
-	if (argc == 2 && strcmp(argv[1], "boot") == 0)
-		boot();
+	_exit(0); /* without what liblxc would tidy */
 }
