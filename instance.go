@@ -94,5 +94,6 @@ type Usage struct {
 	Processes int64         `json:"processes"`
 	Memory    int64         `json:"memory"` // bytes
 	CPU       time.Duration `json:"cpu_ns"`
-	Disk      int64         `json:"disk"` // bytes of its own upper
+	Disk      int64         `json:"disk"`     // bytes of its own upper
+	DiskMax   int64         `json:"disk_max"` // bytes that its root disk is to have; 0: no size
 }

@@ -67,6 +67,9 @@ func (m *Manager) info(ctx context.Context, name string) (Detail, error) {
 	if d.Expanded, d.AllDevs, err = m.expanded(ctx, inst); err != nil {
 		return d, err
 	}
+	if spec, err := profiles.Resolve(d.Expanded, d.AllDevs); err == nil { // else it says below what is wrong
+		d.Usage.DiskMax = spec.Root.Size
+	}
 	if d.Measures, d.Refusals, err = m.inForce(ctx, d); err != nil {
 		d.State.Problems = append(d.State.Problems, err.Error())
 	}

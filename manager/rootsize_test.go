@@ -37,6 +37,9 @@ func TestRootSize(t *testing.T) {
 		if got := h.w.sizes[1]; got != c.want {
 			t.Errorf("%s: %d, want %d", c.set, got, c.want)
 		}
+		if d, err := h.Info(ctx, "web1"); err != nil || d.Usage.DiskMax != c.want {
+			t.Errorf("%s: info says %d, %v, want %d", c.set, d.Usage.DiskMax, err, c.want)
+		}
 	}
 	if len(h.w.mounts) > 0 {
 		t.Errorf("mounts %v", h.w.mounts)

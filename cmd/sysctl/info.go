@@ -76,7 +76,11 @@ func infoView(d manager.Detail) view {
 		rows = append(rows, pairs("init", fmt.Sprintf("pid %d", d.State.Init.PID), "uptime", durationText(d.Uptime),
 			"processes", countText(d.Usage.Processes), "memory", bytesText(d.Usage.Memory), "cpu", durationText(d.Usage.CPU))...)
 	}
-	rows = append(rows, pairs("disk", bytesText(d.Usage.Disk))...)
+	disk := bytesText(d.Usage.Disk)
+	if disk != "" && d.Usage.DiskMax > 0 {
+		disk += " of " + bytesText(d.Usage.DiskMax)
+	}
+	rows = append(rows, pairs("disk", disk)...)
 	measure := "measure"
 	if d.State.Init.PID == 0 {
 		measure = "measure at start"
