@@ -84,7 +84,7 @@ func diskFields() []field[disk] {
 		}, {
 			Key: Key{Name: "size", Type: "size", Example: "512MiB", Live: true,
 				Doc: "Of a filesystem in memory (`source=tmpfs:`): how much it may hold, else half of `limits.memory`, or of the host's memory. Of the root disk: how much the instance may " +
-					"have written itself, beside its image and without its snapshots; needs ext4 or xfs with project quotas. What is more fails in the guest, for want of space or quota."},
+					"have written itself, beside its image and without its snapshots; needs ext4 or xfs with project quotas, or btrfs with quotas (`sysctl check`). What is more fails in the guest, for want of space or quota."},
 			set: func(d *disk, _, v string) (err error) {
 				if d.Size, err = ParseSize(v); err == nil && d.Size == 0 {
 					err = bad("%q is no room at all", v)

@@ -80,15 +80,12 @@ func (s *Store) idsOf(side sysctl.Side) (translate, error) {
 
 // paths are the directories of a tree, lowest first.
 func (s *Store) paths(side sysctl.Side) ([]string, error) {
-	var dirs []string
-	for _, id := range side.Layers {
-		if err := checkLayerID(id); err != nil {
-			return nil, err
-		}
-		dirs = append(dirs, s.LayerPath(id))
+	dirs, err := s.layerPaths(side.Layers)
+	if err != nil {
+		return nil, err
 	}
 	if side.Instance != 0 {
-		dirs = append(dirs, path.Join(s.instance(side.Instance), "upper"))
+		dirs = append(dirs, path.Join(home(s.instance(side.Instance)), "upper"))
 	}
 	if len(dirs) == 0 {
 		return nil, sysctl.E(sysctl.Invalid, "a tree without layers")

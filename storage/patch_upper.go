@@ -71,10 +71,13 @@ func (s *Store) PatchUpper(ctx context.Context, inst int64, below map[string][]s
 func (s *Store) patchUpper(ctx context.Context, inst int64, below map[string][]sysctl.Patch, edition int,
 	find sysctl.Finder, p sysctl.Progress) (patchRecord, error) {
 	r, err := s.readPatchRecord(inst)
+	if err == nil {
+		err = unlimitOwn(s.instance(inst))
+	}
 	if err != nil {
 		return r, err
 	}
-	upper, err := unix.Open(filepath.Join(s.instance(inst), "upper"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	upper, err := unix.Open(filepath.Join(home(s.instance(inst)), "upper"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		err = sysctl.E(sysctl.NotFound, "its upper is missing: %w", err)
 	}
@@ -230,10 +233,13 @@ func (s *Store) restoreUpper(inst int64) error {
 		return nil
 	}
 	r, err := s.readPatchRecord(inst)
+	if err == nil {
+		err = unlimitOwn(s.instance(inst))
+	}
 	if err != nil {
 		return err
 	}
-	upper, err := unix.Open(filepath.Join(s.instance(inst), "upper"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	upper, err := unix.Open(filepath.Join(home(s.instance(inst)), "upper"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -270,7 +276,7 @@ func (s *Store) Restack(ctx context.Context, inst int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	upper := filepath.Join(s.instance(inst), "upper")
+	upper := filepath.Join(home(s.instance(inst)), "upper")
 	err := unix.Lremovexattr(upper, "trusted.overlay.origin")
 	switch err {
 	case nil:

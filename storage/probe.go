@@ -166,8 +166,9 @@ func (s *Store) probeSpace() sysctl.Fact {
 }
 
 func (s *Store) probeSize() sysctl.Fact {
-	f := sysctl.Fact{Name: "root disk size", Value: "by project quotas", Level: sysctl.OK}
-	if err := s.CheckSize(); err != nil {
+	how, err := s.limits()
+	f := sysctl.Fact{Name: "root disk size", Value: how, Level: sysctl.OK}
+	if err != nil {
 		f.Value, f.Repair = "cannot be limited: "+err.Error(), sysctl.HintOf(err)
 	}
 	return f

@@ -25,7 +25,7 @@ func (s *Store) PrepareUpper(ctx context.Context, inst int64, like string) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	from := filepath.Join(s.instance(inst), "upper")
+	from := filepath.Join(home(s.instance(inst)), "upper")
 	if like == "" { // it is to be a layer
 		if err := s.setIDs(ctx, s.instance(inst), sysctl.IDMap{}, nil); err != nil {
 			return sysctl.Wrap(err, "make the next upper of instance %d", inst)
@@ -43,7 +43,10 @@ func (s *Store) prepareUpper(ctx context.Context, dir, from string) error {
 	if err := makeDirs(s.layers()); err != nil {
 		return err
 	}
-	next, seal := filepath.Join(dir, "next"), filepath.Join(dir, "seal")
+	if err := unlimitOwn(dir); err != nil {
+		return err
+	}
+	next, seal := filepath.Join(home(dir), "next"), filepath.Join(dir, "seal")
 	for _, old := range []string{next, seal} {
 		if err := s.discard(ctx, old); err != nil {
 			return err
@@ -57,6 +60,17 @@ func (s *Store) prepareUpper(ctx context.Context, dir, from string) error {
 	}
 	if err := copyRoot(from, filepath.Join(next, "upper"), asIs); err != nil {
 		return err
+	}
+	if upper := filepath.Join(home(dir), "upper"); home(dir) != dir && from == upper {
+		// It is to be a layer, which nothing can be renamed to out of a subvolume.
+		sealed := filepath.Join(seal, "fs")
+		if err := os.Mkdir(sealed, 0o755); err != nil {
+			return err
+		}
+		if _, err := copyTree(ctx, upper, sealed, asIs, "copy what it wrote", nil); err != nil {
+			return err
+		}
+		return syncFilesystem(dir)
 	}
 	return syncDir(dir)
 }
@@ -120,16 +134,16 @@ func (s *Store) RenewUpper(ctx context.Context, inst int64) error {
 
 func (s *Store) renew(ctx context.Context, dir string) error {
 	// As long as the next one waits, the upper is the old one.
-	waits, err := exists(filepath.Join(dir, "next", "upper"))
+	waits, err := exists(filepath.Join(home(dir), "next", "upper"))
 	if err != nil {
 		return err
 	}
 	if waits {
-		if err := unlimit(filepath.Join(dir, "upper")); err != nil {
+		if err := unlimit(filepath.Join(home(dir), "upper")); err != nil {
 			return err
 		}
-		for _, old := range []string{"patched.json", idsName, "upper"} {
-			if err := s.discard(ctx, filepath.Join(dir, old)); err != nil {
+		for _, old := range []string{filepath.Join(dir, "patched.json"), filepath.Join(dir, idsName), filepath.Join(home(dir), "upper")} {
+			if err := s.discard(ctx, old); err != nil {
 				return err
 			}
 		}
@@ -142,7 +156,8 @@ func (s *Store) renew(ctx context.Context, dir string) error {
 
 // takeNext moves the next upper and its work directory to where they belong. The upper that was there is gone.
 func (s *Store) takeNext(ctx context.Context, dir string) error {
-	next := filepath.Join(dir, "next")
+	into := home(dir)
+	next := filepath.Join(into, "next")
 	for _, name := range []string{"work", "upper"} {
 		waits, err := exists(filepath.Join(next, name))
 		if err != nil {
@@ -151,16 +166,16 @@ func (s *Store) takeNext(ctx context.Context, dir string) error {
 		if !waits {
 			continue
 		}
-		if name == "work" {
-			if err := s.discard(ctx, filepath.Join(dir, name)); err != nil {
+		if name == "work" || into != dir { // there the upper's copy is the layer
+			if err := s.discard(ctx, filepath.Join(into, name)); err != nil {
 				return err
 			}
 		}
-		if err := os.Rename(filepath.Join(next, name), filepath.Join(dir, name)); err != nil {
+		if err := os.Rename(filepath.Join(next, name), filepath.Join(into, name)); err != nil {
 			return err
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := syncDir(into); err != nil {
 		return err
 	}
 	err := os.Remove(next)
@@ -195,7 +210,7 @@ func (s *Store) copyUpper(ctx context.Context, inst int64, st *Staging, p sysctl
 	if err != nil {
 		return err
 	}
-	c, err := copyTree(ctx, filepath.Join(s.instance(inst), "upper"), st.own(), toGuest(have.Map), "copy what it wrote", p)
+	c, err := copyTree(ctx, filepath.Join(home(s.instance(inst)), "upper"), st.own(), toGuest(have.Map), "copy what it wrote", p)
 	if err != nil {
 		return err
 	}

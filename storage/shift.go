@@ -79,7 +79,7 @@ func (s *Store) openShifted(ctx context.Context, dir string, layers []string, m 
 			return nil, err
 		}
 	}
-	f, err := whenFree(ctx, func() (*os.File, error) { return s.stack(dir, layers, m) })
+	f, err := s.overLayers(ctx, dir, layers, m, p)
 	if s.shift != ShiftIDMap && sysctl.KindOf(err) == sysctl.Unsupported && sysctl.KindOf(s.idmaps(ctx)) == sysctl.Unsupported {
 		return s.openCopied(ctx, dir, layers, m, p)
 	}
@@ -125,9 +125,7 @@ func (s *Store) openCopied(ctx context.Context, dir string, layers []string, m s
 	if err := s.setIDs(ctx, dir, m, p); err != nil {
 		return nil, err
 	}
-	return whenFree(ctx, func() (*os.File, error) {
-		return stack{upper: dir, lowers: lowers, base: s.layers()}.open(sysctl.IDMap{})
-	})
+	return s.over(ctx, dir, lowers, sysctl.IDMap{}, p)
 }
 
 // NeedsCopies reports whether an instance uses copies of its layers, or would at its next start.
@@ -200,6 +198,9 @@ func (s *Store) setIDs(ctx context.Context, dir string, m sysctl.IDMap, p sysctl
 	if err := s.freeUpper(ctx, dir); err != nil {
 		return err
 	}
+	if err := unlimitOwn(dir); err != nil {
+		return err
+	}
 	if err := s.detachViews(func(v sysctl.View) bool { return v.Layer == "" && s.instance(v.Instance) == dir }); err != nil {
 		return err
 	}
@@ -233,7 +234,7 @@ func (s *Store) setIDs(ctx context.Context, dir string, m sysctl.IDMap, p sysctl
 // runPasses brings an upper to a level. Before each pass the record says durably that it was begun; that the
 // last one has ended is the caller's to write.
 func (*Store) runPasses(ctx context.Context, dir string, have *upperIDs, to int) error {
-	upper := filepath.Join(dir, "upper")
+	upper := filepath.Join(home(dir), "upper")
 	all := passes(have.Map)
 	if !have.Mixed && have.Level != to {
 		var err error
@@ -407,7 +408,7 @@ func (s *Store) freeUpper(ctx context.Context, dir string) error {
 		return err
 	}
 	f, err := whenFree(ctx, func() (*os.File, error) {
-		return stack{upper: dir, lowers: []string{s.trash()}, base: filepath.Dir(dir)}.open(sysctl.IDMap{})
+		return stack{upper: home(dir), lowers: []string{s.trash()}, base: filepath.Dir(dir)}.open(sysctl.IDMap{})
 	})
 	switch {
 	case err == nil:
@@ -420,11 +421,11 @@ func (s *Store) freeUpper(ctx context.Context, dir string) error {
 
 // forgetLowers makes overlay take other layers below the upper in dir, which nobody has mounted.
 func (s *Store) forgetLowers(ctx context.Context, dir string) error {
-	err := unix.Lremovexattr(filepath.Join(dir, "upper"), "trusted.overlay.origin")
+	err := unix.Lremovexattr(filepath.Join(home(dir), "upper"), "trusted.overlay.origin")
 	if err != nil && err != unix.ENODATA {
 		return err
 	}
-	work := filepath.Join(dir, "work")
+	work := filepath.Join(home(dir), "work")
 	if err := s.discard(ctx, work); err != nil {
 		return err
 	}

@@ -15,10 +15,17 @@ import (
 
 // A root disk's size is what an instance itself may have on disk: its upper and what overlay needs beside it. They are a project, to
 // which everything in them belongs, and the filesystem (ext4, xfs) keeps a quota of it. The project is a number that nobody had when
-// it was made; a layer that an upper becomes keeps it, without a limit, and the next upper has another.
+// it was made; a layer that an upper becomes keeps it, without a limit, and the next upper has another. On btrfs it is the quota of
+// a subvolume of the instance's own (own.go).
 
 // CheckSize reports why the store's filesystem cannot limit what an instance writes (Unsupported), or nil.
 func (s *Store) CheckSize() error {
+	_, err := s.limits()
+	return err
+}
+
+// limits says by what sizes are kept to.
+func (s *Store) limits() (how string, err error) {
 	dir := s.dir
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	for errors.Is(err, unix.ENOENT) && dir != "/" {
@@ -26,10 +33,13 @@ func (s *Store) CheckSize() error {
 		fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	}
 	if err != nil {
-		return &os.PathError{Op: "open", Path: dir, Err: err}
+		return "", &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	defer unix.Close(fd)
-	return checkQuota(fd, s.dir)
+	if is, err := isBtrfs(fd); is || err != nil {
+		return "by quotas of subvolumes", errors.Join(err, checkQgroups(fd, dir, true))
+	}
+	return "by project quotas", checkQuota(fd, s.dir)
 }
 
 // checkQuota says what the filesystem of an open directory lacks.
@@ -43,7 +53,7 @@ func checkQuota(fd int, dir string) error {
 		return sysctl.E(sysctl.Unsupported, "a size of the root disk needs project quotas: "+what, name, dir).WithHint(hint, args...)
 	}
 	if name != "ext4" && name != "xfs" {
-		return lacks("%s, which %s is on, has none", "mount ext4 or xfs on %s, with the option prjquota", dir)
+		return lacks("%s, which %s is on, has none", "mount ext4 or xfs on %s, with the option prjquota, or btrfs", dir)
 	}
 	var state quotaState
 	state.version = 1
@@ -68,11 +78,17 @@ func (s *Store) LimitUpper(ctx context.Context, inst, size int64, running bool) 
 }
 
 func (s *Store) limitUpper(ctx context.Context, dir string, size int64, running bool) (bool, error) {
-	upper, err := openDir(filepath.Join(dir, "upper"))
+	upper, err := openDir(filepath.Join(home(dir), "upper"))
 	if err != nil {
 		return false, err
 	}
 	defer unix.Close(upper)
+	if is, err := isBtrfs(upper); is || err != nil {
+		if err != nil {
+			return false, err
+		}
+		return s.limitOwn(ctx, dir, size, running)
+	}
 	project, err := projectOf(upper)
 	if size == 0 && (project == 0 || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EOPNOTSUPP)) {
 		return true, nil

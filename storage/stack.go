@@ -26,7 +26,8 @@ const maxOption = 255
 //
 // Kinds: NotFound, a layer or the upper is missing; Busy, the upper is mounted already; Conflict, a layer was
 // changed after the instance wrote its first file; Unsupported, this kernel or filesystem cannot do it. Where ids are shifted
-// by copying (Shifting), what is missing of the copies is made, and the upper gets the ids of m.
+// by copying (Shifting), what is missing of the copies is made, and the upper gets the ids of m. A limit on btrfs is off afterwards until
+// LimitUpper is called again: for what the host has to write into a full guest.
 func (s *Store) OpenRoot(ctx context.Context, inst int64, layers []string, m sysctl.IDMap, p sysctl.Progress) (*os.File, error) {
 	err := checkStack(ctx, layers)
 	var f *os.File
@@ -36,7 +37,13 @@ func (s *Store) OpenRoot(ctx context.Context, inst int64, layers []string, m sys
 		f, err = s.openShifted(ctx, dir, layers, m, p)
 	default:
 		if err = s.setIDs(ctx, dir, m, p); err == nil {
-			f, err = whenFree(ctx, func() (*os.File, error) { return s.stack(dir, layers, m) })
+			f, err = s.overLayers(ctx, dir, layers, m, p)
+		}
+	}
+	if err == nil {
+		if err = unlimitOwn(s.instance(inst)); err != nil {
+			f.Close()
+			f = nil
 		}
 	}
 	return f, sysctl.Wrap(err, "mount root of instance %d", inst)
@@ -68,7 +75,7 @@ func (s *Store) openTree(ctx context.Context, dir string, layers []string) (*Tre
 	if err := s.setIDs(ctx, dir, sysctl.IDMap{}, nil); err != nil {
 		return nil, err
 	}
-	f, err := whenFree(ctx, func() (*os.File, error) { return s.stack(dir, layers, sysctl.IDMap{}) })
+	f, err := s.overLayers(ctx, dir, layers, sysctl.IDMap{}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -112,14 +119,31 @@ func whenFree(ctx context.Context, open func() (*os.File, error)) (*os.File, err
 
 // stack mounts layers, and on top of them the upper in a directory; "": none, read-only.
 func (s *Store) stack(upper string, layers []string, m sysctl.IDMap) (*os.File, error) {
-	st := stack{upper: upper, base: s.layers()}
-	for _, id := range layers {
+	lowers, err := s.layerPaths(layers)
+	if err != nil {
+		return nil, err
+	}
+	return stack{upper: upper, lowers: lowers, base: s.layers()}.open(m)
+}
+
+func (s *Store) layerPaths(layers []string) ([]string, error) {
+	paths := make([]string, len(layers))
+	for i, id := range layers {
 		if err := checkLayerID(id); err != nil {
 			return nil, err
 		}
-		st.lowers = append(st.lowers, s.LayerPath(id))
+		paths[i] = s.LayerPath(id)
 	}
-	return st.open(m)
+	return paths, nil
+}
+
+// overLayers mounts the upper of the instance in dir on layers, as soon as it is free.
+func (s *Store) overLayers(ctx context.Context, dir string, layers []string, m sysctl.IDMap, p sysctl.Progress) (*os.File, error) {
+	lowers, err := s.layerPaths(layers)
+	if err != nil {
+		return nil, err
+	}
+	return s.over(ctx, dir, lowers, m, p)
 }
 
 // stack is an overlay to be mounted, as host paths.

@@ -6,6 +6,7 @@
 //	staging/RANDOM/{lock,fs}  a layer under construction; its maker holds flock(LOCK_EX) on lock
 //	instances/ID/{next,seal}  on the way from one upper to the next (seal.go)
 //	instances/ID/{upper,work} what an instance wrote, and overlay's work directory
+//	instances/ID/own/         on btrfs, of one with a size: a subvolume that has upper, work and next (own.go)
 //	instances/ID/ids.json     whose ids the upper has, where they are not the guest's (shift.go)
 //	shifted/RANGE/ID/fs/      a layer's copy that has those ids of the host
 //	trash/…                   renamed here to be removed; nobody reads it

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -22,6 +23,13 @@ func (s *Store) discard(ctx context.Context, path string) error {
 	}
 	gone := filepath.Join(s.trash(), randomName())
 	err := os.Rename(path, gone)
+	if errors.Is(err, unix.EXDEV) { // it is in a subvolume of an instance's own
+		gone = filepath.Join(ownOf(path), ownGone, randomName())
+		if err := makeDirs(filepath.Dir(gone)); err != nil {
+			return err
+		}
+		err = os.Rename(path, gone)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -31,7 +39,7 @@ func (s *Store) discard(ctx context.Context, path string) error {
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	err = removeTree(ctx, gone)
+	err = s.removeGone(ctx, gone)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -49,9 +57,12 @@ func (s *Store) sweepTrash(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		all = append(all, removeTree(ctx, filepath.Join(s.trash(), e.Name())))
+		if !strings.HasPrefix(e.Name(), qgroup) {
+			all = append(all, s.removeGone(ctx, filepath.Join(s.trash(), e.Name())))
+		}
 	}
-	return errors.Join(all...)
+	_, err = s.dropQgroups()
+	return errors.Join(append(all, err)...)
 }
 
 // removeTree removes a file or tree that nobody else changes, except others who remove it too.

@@ -66,7 +66,7 @@ func (s *Store) UpperClean(ctx context.Context, inst int64, top string) (bool, e
 	if err := checkLayerID(top); err != nil {
 		return false, err
 	}
-	upper := filepath.Join(s.instance(inst), "upper")
+	upper := filepath.Join(home(s.instance(inst)), "upper")
 	names, err := os.ReadDir(upper)
 	if err != nil || len(names) > 0 {
 		return false, sysctl.Wrap(err, "upper of instance %d", inst)
@@ -108,7 +108,7 @@ func sameRoot(a, b string, ids translate) (bool, error) {
 func (s *Store) DeleteUpper(ctx context.Context, inst int64) error {
 	err := s.detachViews(func(v sysctl.View) bool { return v.Instance == inst })
 	if err == nil {
-		err = unlimit(filepath.Join(s.instance(inst), "upper"))
+		err = unlimit(filepath.Join(home(s.instance(inst)), "upper"))
 	}
 	if err == nil {
 		err = s.discard(ctx, s.instance(inst))
@@ -119,7 +119,7 @@ func (s *Store) DeleteUpper(ctx context.Context, inst int64) error {
 // Usage returns the bytes allocated on disk for what an instance wrote (st_blocks), hard links
 // counted once. The instance may run. A missing upper is of kind NotFound.
 func (s *Store) Usage(ctx context.Context, inst int64) (int64, error) {
-	root := filepath.Join(s.instance(inst), "upper")
+	root := filepath.Join(home(s.instance(inst)), "upper")
 	var sum int64
 	var err error
 	for range 5 { // a running guest may rename what is being walked

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,13 @@ func (s *Store) Mount(ctx context.Context, inst int64, side sysctl.Side, dir str
 	}
 	if len(dirs) < 2 { // an image is below every instance and snapshot
 		return sysctl.E(sysctl.Invalid, "one layer cannot be stacked")
+	}
+	if own := home(s.instance(side.Instance)); side.Instance != 0 && own != s.instance(side.Instance) { // inode numbers are its own subvolume's
+		n := len(dirs) - 1
+		have := s.ownPaths(s.instance(side.Instance), dirs[:n])
+		if !slices.ContainsFunc(have, func(path string) bool { there, err := exists(path); return !there || err != nil }) {
+			dirs = append(have, dirs[n])
+		}
 	}
 	layer := ""
 	if side.Instance == 0 {

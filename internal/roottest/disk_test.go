@@ -19,7 +19,8 @@ func disk(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	run("truncate", "-s", args[1], image)
-	run("mkfs."+args[0], "-q", "-m", "0", "-N", "1024", image)
+	options := map[string][]string{"ext4": {"-m", "0", "-N", "1024"}}[args[0]]
+	run("mkfs."+args[0], append(append([]string{"-q"}, options...), image)...)
 	run("mount", "-o", "loop", image, dir)
 	ts.Defer(func() {
 		e := environment{bin: filepath.Dir(mustLookPath(ts, "sysctl")), dir: dir, run: ts.Getenv("SYSCTL_RUN_DIR")}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -283,7 +284,8 @@ func killAt(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(ts.Exec(parts[1][0], parts[1][1:]...))
 		signalled(ts, path, parts[0], unix.SIGKILL, whole*time.Duration(i)/time.Duration(n)) // killed, or done before: both are what is tested
 		out, err := inScript(ts, path, parts[0]).CombinedOutput()
-		finished := err != nil && (strings.Contains(string(out), "exists") || strings.Contains(string(out), "it is running already"))
+		done := regexp.MustCompile("exists|it is running already|not found") // made, started or deleted
+		finished := err != nil && done.Match(out)
 		if err != nil && !finished {
 			ts.Fatalf("after kill %d of %d, %v: %v\n%s", i+1, n, parts[0], err, out)
 		}

@@ -60,12 +60,19 @@ func Open(ctx context.Context, e Environment, starts bool) (m *manager.Manager, 
 		rt.Close()
 		return nil, nil, err
 	}
+	store := storage.New(e.Dir).Shifting(storage.Shift(settings.Storage.Shift))
+	erase := func() error {
+		if err := store.WaitQgroups(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		return e.Remove()
+	}
 	m = manager.New(manager.Config{
-		DB: d, Runtime: rt, Storage: storageOf{storage.New(e.Dir).Shifting(storage.Shift(settings.Storage.Shift))}, Net: netOf{env: strconv.Itoa(number), table: network.Table},
+		DB: d, Runtime: rt, Storage: storageOf{store}, Net: netOf{env: strconv.Itoa(number), table: network.Table},
 		Guests: guests{}, Catalogue: settings.catalogue(e.Dir),
 		BuiltDir: filepath.Join(e.Dir, "built"), LockDir: filepath.Join(e.RunDir, "lock"), DefaultNetwork: network, Bridge: bridgeName(number), IDs: ids,
 		Hook: hook(self, e, "settle"), WireHook: hook(self, e, "wire"), Link: linkName(number),
-		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: e.Remove,
+		CPUs: onlineCPUs, Memory: totalMemory, Now: time.Now, NewRun: rand8, Erase: erase,
 	})
 	// The database is not closed: that would wait for the disk twice, and the end of the process does as well.
 	return m, rt.Close, nil
