@@ -147,13 +147,14 @@ func (c *Catalogue) Find(ref string) (sysctl.Template, []byte, error) {
 	return r.template(e.origin), slices.Clone(e.data), nil
 }
 
-// Steps returns the preparation steps that a template's guest may get, whichever init it has.
+// Steps returns the preparation steps that a template's guest may get, with the init that the recipe says it has; where it says
+// none, with any.
 func (c *Catalogue) Steps(ref string) ([]sysctl.PrepStep, error) {
 	_, r, err := c.find(ref)
 	if err != nil {
 		return nil, err
 	}
-	return StepsFor(sysctl.Guest{Family: r.OS.Family, ID: r.OS.ID, Version: r.OS.Version}), nil
+	return StepsFor(r.guest()), nil
 }
 
 func (c *Catalogue) find(ref string) (entry, recipe, error) {

@@ -158,4 +158,23 @@ func TestStepsForTemplates(t *testing.T) {
 	if g := (sysctl.Guest{Family: "rhel", ID: "centos", Version: "6"}); !has(g, "pam-loginuid") || has(g, "policy-rc-d") {
 		t.Error("centos 6")
 	}
+	c, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for template, want := range map[string]string{
+		"centos5": "power-fail pam-loginuid openrc-sys-lxc", "centos7": "pam-loginuid", "debian4": "power-fail pam-loginuid policy-rc-d openrc-sys-lxc", "debian12": "policy-rc-d",
+		"alpine2.6": "openrc-sys-lxc", "void": "power-fail openrc-sys-lxc",
+	} {
+		steps, err := c.Steps(template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"power-fail", "pam-loginuid", "policy-rc-d", "openrc-sys-lxc"} {
+			has := slices.ContainsFunc(steps, func(s sysctl.PrepStep) bool { return s.Name == name })
+			if has != slices.Contains(strings.Fields(want), name) {
+				t.Errorf("%s: step %s is %v", template, name, has)
+			}
+		}
+	}
 }
