@@ -347,6 +347,43 @@ func TestOCIResumes(t *testing.T) {
 	}
 }
 
+// Several layers are got at once: each of the first is answered only when all of them are asked for.
+func TestOCIParallel(t *testing.T) {
+	r := newRegistry(t)
+	layers := [][]byte{packed(t, bootable()...)}
+	for i := range parallel + 1 {
+		layers = append(layers, packed(t, item(tar.TypeReg, fmt.Sprintf("etc/n%d", i))))
+	}
+	r.push("one", ociArch(), dockerLayer, layers...)
+	isLayer := func(path string) bool {
+		return slices.ContainsFunc(layers, func(l []byte) bool { return strings.HasSuffix(path, sumOf(l)) })
+	}
+	var asked int
+	all := make(chan struct{})
+	r.before = func(w http.ResponseWriter, req *http.Request) bool {
+		if !isLayer(req.URL.Path) {
+			return false
+		}
+		r.mu.Lock()
+		if asked++; asked == parallel {
+			close(all)
+		}
+		r.mu.Unlock()
+		select {
+		case <-all:
+			return false
+		case <-req.Context().Done(): // its patience is over
+			return true
+		}
+	}
+	dir, _ := emptyDir(t)
+	_, err := buildOf(t, recipeOf("", r.source("one")), dir, BuildOptions{Silence: 10 * time.Second})
+	wantTree(t, dir, err, "etc/n0", fmt.Sprintf("etc/n%d", parallel))
+	if parallel < 2 || asked != len(layers) {
+		t.Errorf("%d layers were asked for, %d at once", asked, parallel)
+	}
+}
+
 // pad puts zeros before data up to a multiple of tar's blocks of what n bytes came before.
 func pad(n int, data []byte) []byte {
 	return append(make([]byte, (blockSize-n%blockSize)%blockSize), data...)

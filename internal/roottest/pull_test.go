@@ -415,6 +415,44 @@ func TestBuildTriesTheNextSource(t *testing.T) {
 	}
 }
 
+// Instances of what is built cost nothing of the build: nobody is asked, and no layer comes. A build asks what there is today.
+func TestSecondInstanceCostsNoBuild(t *testing.T) {
+	p := publish(t)
+	p.image(t, "1", whole(t))
+	e := ours(t, "mirrors: {hub.example: '"+p.URL+"'}\n")
+	if err := os.MkdirAll(filepath.Join(e.dir, "templates"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	recipe := "schema: sysctl.template/v1\nname: mine\nos: {family: debian, id: debian, version: \"12\", arch: [amd64, arm64, i386, armhf, riscv64, ppc64el, s390x]}\nsource:\n" +
+		"  - {type: oci, ref: hub.example/team/app:1, complete: true}\n"
+	if err := os.WriteFile(filepath.Join(e.dir, "templates", "mine.yaml"), []byte(recipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	layers := func() string {
+		names, err := filepath.Glob(filepath.Join(e.dir, "layers", "*"))
+		if err != nil || len(names) == 0 {
+			t.Fatal(names, err)
+		}
+		return strings.Join(names, " ")
+	}
+	e.must(t, "create", "-q", "mine", "m1")
+	before := layers()
+	if asked := p.took("/manifests/"); len(asked) == 0 {
+		t.Error("the first instance did not ask for the image")
+	}
+	for _, name := range []string{"m2", "m3"} {
+		e.must(t, "create", "-q", "mine", name)
+		if asked := p.took(""); len(asked) != 0 || layers() != before {
+			t.Errorf("%s: asked for %q; layers %s, before %s", name, asked, layers(), before)
+		}
+	}
+	e.must(t, "template", "build", "mine")
+	if asked := p.took("/manifests/"); len(asked) == 0 {
+		t.Error("a build did not ask for the image")
+	}
+	e.must(t, "delete", "m1", "m2", "m3")
+}
+
 // So it does after a bootstrap, whose mirror is a tool's to judge.
 func TestBootstrapTriesTheNextSource(t *testing.T) {
 	needs.LXC(t)

@@ -27,7 +27,8 @@ import (
 // is compared with the model.
 
 // oracleNetwork has what distinguishes the programs: several addresses of both families, gateways in the subnet,
-// link-local and outside of it, routes with and without next hops and metrics, MTUs, and an interface without addresses.
+// link-local and outside of it, routes with and without next hops, metrics and next hops outside of all subnets, MTUs, and an
+// interface without addresses.
 func oracleNetwork() sysctl.GuestNetwork {
 	a, p := netip.MustParseAddr, netip.MustParsePrefix
 	return sysctl.GuestNetwork{
@@ -35,9 +36,10 @@ func oracleNetwork() sysctl.GuestNetwork {
 		NICs: []sysctl.GuestNIC{
 			{Name: "eth0", MTU: 1450, Addresses: []netip.Prefix{p("10.0.0.5/24"), p("fd00::5/64"), p("10.1.1.5/16"), p("fd00:1::6/64")},
 				Gateway4: a("10.0.0.1"), Gateway6: a("fe80::1")},
-			{Name: "eth1", Addresses: []netip.Prefix{p("203.0.113.7/32"), p("2001:db8::7/128")}, Gateway4: a("169.254.0.1"), Gateway6: a("2001:db8:ffff::1")},
-			{Name: "eth2", MTU: 1280, Addresses: []netip.Prefix{p("fd00:2::2/64")},
-				Routes: []sysctl.Route{{Destination: p("2001:db8:1::/48"), Via: a("fd00:2::9")}}},
+			{Name: "eth1", Addresses: []netip.Prefix{p("203.0.113.7/32"), p("2001:db8::7/128")}, Gateway4: a("169.254.0.1"), Gateway6: a("2001:db8:ffff::1"),
+				Routes: []sysctl.Route{{Destination: p("198.18.0.0/15"), Via: a("169.254.0.9"), OnLink: true, Metric: 60}}},
+			{Name: "eth2", MTU: 1280, Addresses: []netip.Prefix{p("fd00:2::2/64")}, Routes: []sysctl.Route{
+				{Destination: p("2001:db8:1::/48"), Via: a("fd00:2::9")}, {Destination: p("2001:db8:2::/48"), Via: a("fd99::9"), OnLink: true, Metric: 70}}},
 			{Name: "eth3", Addresses: []netip.Prefix{p("172.16.0.2/24"), p("172.16.9.2/24")}, Routes: []sysctl.Route{
 				{Destination: p("192.0.2.0/24"), Via: a("172.16.0.9"), Metric: 50}, {Destination: p("198.51.100.0/24")}}},
 			{Name: "eth4", MTU: 9000},
@@ -133,8 +135,15 @@ func (l *lab) render(renderer, dialect string, n sysctl.GuestNetwork) {
 	l.must(sysctl.Apply(l.tree, changes))
 }
 
-// found is what is set in the lab, a line each, sorted; want is the same of a model.
-func (l *lab) found() []string {
+// found is what is set in the lab of a model, a line each, sorted; wanted is the same of the model. A metric counts where the model
+// has one: each program has others of its own.
+func (l *lab) found(n sysctl.GuestNetwork) []string {
+	metrics := map[string]bool{}
+	for _, nic := range n.NICs {
+		for _, r := range nic.Routes {
+			metrics[nic.Name+" "+r.Destination.String()] = r.Metric != 0
+		}
+	}
 	var links []struct {
 		Name      string `json:"ifname"`
 		MTU       int
@@ -166,7 +175,11 @@ func (l *lab) found() []string {
 			if r.Protocol == "kernel" || !strings.HasPrefix(r.Dev, "eth") || r.Gateway == "" && r.Dst != "198.51.100.0/24" {
 				continue // of addresses, and the way to a gateway
 			}
-			out = append(out, fmt.Sprintf("%s route %s via %s", r.Dev, r.Dst, r.Gateway))
+			line := fmt.Sprintf("%s route %s via %s", r.Dev, r.Dst, r.Gateway)
+			if metrics[r.Dev+" "+r.Dst] {
+				line += fmt.Sprintf(" metric %d", r.Metric)
+			}
+			out = append(out, line)
 		}
 	}
 	slices.Sort(out)
@@ -194,7 +207,11 @@ func wanted(n sysctl.GuestNetwork) []string {
 			if r.Via.IsValid() {
 				via = r.Via.String()
 			}
-			out = append(out, fmt.Sprintf("%s route %s via %s", nic.Name, r.Destination, via))
+			line := fmt.Sprintf("%s route %s via %s", nic.Name, r.Destination, via)
+			if r.Metric != 0 {
+				line += fmt.Sprintf(" metric %d", r.Metric)
+			}
+			out = append(out, line)
 		}
 	}
 	slices.Sort(out)
@@ -207,7 +224,7 @@ func (l *lab) compare(n sysctl.GuestNetwork, patience time.Duration, log *bytes.
 	want := wanted(n)
 	end := time.Now().Add(patience)
 	for {
-		got := l.found()
+		got := l.found(n)
 		if slices.Equal(got, want) {
 			break
 		}
