@@ -78,6 +78,7 @@ func newLab(t *testing.T, tree *storage.Tree) *lab {
 			}
 		})
 	}
+	t.Cleanup(l.emptied)
 	for name, minor := range map[string]uint32{"null": 3, "zero": 5, "random": 8, "urandom": 9} {
 		l.must(unix.Mknod(filepath.Join(dir, "dev", name), unix.S_IFCHR|0o666, int(unix.Mkdev(1, minor))))
 	}
@@ -87,6 +88,22 @@ func newLab(t *testing.T, tree *storage.Tree) *lab {
 		l.ip(fmt.Sprintf("link set far%d up", i))
 	}
 	return l
+}
+
+// emptied ends what programs of the tree have left running: DHCP's clients stay.
+func (l *lab) emptied() {
+	roots, err := filepath.Glob("/proc/[0-9]*/root")
+	l.must(err)
+	for _, root := range roots {
+		if at, err := os.Readlink(root); err != nil || at != l.dir { // one that has ended has none
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(root)))
+		l.must(err)
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+			l.t.Error(err)
+		}
+	}
 }
 
 func (l *lab) must(err error) {
@@ -169,8 +186,15 @@ func (l *lab) found(n sysctl.GuestNetwork) []string {
 		var routes []struct {
 			To, Dst, Gateway, Dev, Protocol, Type string
 			Metric                                int
+			Nexthops                              []struct{ Gateway, Dev string }
 		}
 		l.must(json.Unmarshal(l.ip("-j "+family+" route show table main"), &routes))
+		for _, r := range slices.Clone(routes) { // the kernel makes one of routes by several interfaces that are as good
+			for _, hop := range r.Nexthops {
+				r.Gateway, r.Dev = hop.Gateway, hop.Dev
+				routes = append(routes, r)
+			}
+		}
 		for _, r := range routes {
 			if r.Protocol == "kernel" || !strings.HasPrefix(r.Dev, "eth") || r.Gateway == "" && r.Dst != "198.51.100.0/24" {
 				continue // of addresses, and the way to a gateway
@@ -221,10 +245,15 @@ func wanted(n sysctl.GuestNetwork) []string {
 // compare waits until what is set is what was meant, and says the difference where that does not come.
 func (l *lab) compare(n sysctl.GuestNetwork, patience time.Duration, log *bytes.Buffer) {
 	l.t.Helper()
-	want := wanted(n)
+	l.comes(wanted(n), func() []string { return l.found(n) }, patience, log)
+}
+
+// comes waits until what is set, as found tells it, is what is wanted.
+func (l *lab) comes(want []string, found func() []string, patience time.Duration, log *bytes.Buffer) {
+	l.t.Helper()
 	end := time.Now().Add(patience)
 	for {
-		got := l.found(n)
+		got := found()
 		if slices.Equal(got, want) {
 			break
 		}
@@ -248,9 +277,87 @@ func (l *lab) compare(n sysctl.GuestNetwork, patience time.Duration, log *bytes.
 		cancel()
 	}
 	data, err := l.tree.ReadFile("/etc/resolv.conf")
-	if err != nil || !strings.Contains(string(data), "nameserver 192.0.2.53\n") || !strings.Contains(string(data), "search example.org\n") {
+	if err != nil || !strings.Contains(string(data), "nameserver 192.0.2.53\n") || strings.Contains(string(data), "nameserver 10.9.") || !strings.Contains(string(data), "search example.org\n") {
 		l.t.Errorf("resolv.conf: %q, %v", data, err)
 	}
+}
+
+// askingNetwork asks in every way for what servers and routers give: eth0 both families, eth1 IPv4 beside an address of IPv6,
+// eth2 IPv6 beside an address of IPv4. eth3 is given nothing.
+func askingNetwork() sysctl.GuestNetwork {
+	p := netip.MustParsePrefix
+	return sysctl.GuestNetwork{
+		Hostname: "web1", DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53")}, Search: []string{"example.org"},
+		NICs: []sysctl.GuestNIC{
+			{Name: "eth0", Method4: sysctl.MethodDHCP, Method6: sysctl.MethodSLAAC},
+			{Name: "eth1", Method4: sysctl.MethodDHCP, Addresses: []netip.Prefix{p("fd00:1::5/64")}},
+			{Name: "eth2", Method6: sysctl.MethodSLAAC, Addresses: []netip.Prefix{p("172.16.2.2/24")}},
+			{Name: "eth3", Method4: sysctl.MethodNone, Method6: sysctl.MethodNone},
+		},
+	}
+}
+
+// answering has a server for DHCP and a router at the far end of every interface of the lab, in a network namespace of their own.
+// On ethN it gives 10.9.N.50 with the gateway 10.9.N.1, itself as a resolver, which nobody is to use, and fd09:N::/64.
+func (l *lab) answering() {
+	l.t.Helper()
+	script := "set -e; set --\n"
+	for i := range oracleNetwork().NICs {
+		script += fmt.Sprintf("until ip link show far%[1]d; do :; done >/dev/null 2>&1; ip addr add 10.9.%[1]d.1/24 dev far%[1]d; ip addr add fd09:%[1]d::1/64 dev far%[1]d nodad; ip link set far%[1]d up\n"+
+			"set -- \"$@\" --interface=far%[1]d --dhcp-range=10.9.%[1]d.50,10.9.%[1]d.50,255.255.255.0 --dhcp-range=fd09:%[1]d::,ra-only,64\n", i)
+	}
+	dir := l.t.TempDir()
+	script += "exec dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --no-ping --port=0 --user=root --log-facility=- --log-dhcp --enable-ra" +
+		" --dhcp-option=option:dns-server,0.0.0.0 --dhcp-leasefile=" + dir + "/leases --pid-file=" + dir + "/pid \"$@\""
+	cmd := exec.Command("unshare", "--net", "sh", "-c", script)
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	l.must(cmd.Start())
+	l.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		if l.t.Failed() {
+			l.t.Logf("dnsmasq: %s", &log)
+		}
+	})
+	for i := range oracleNetwork().NICs {
+		far := fmt.Sprintf("far%d", i)
+		for exec.Command("ip", "link", "show", far).Run() == nil { // until the other namespace is there, it is moved nowhere
+			l.ip(fmt.Sprintf("link set %s netns %d", far, cmd.Process.Pid))
+		}
+	}
+}
+
+// asked is what is to come of askingNetwork: what routers give is known by its prefix.
+func asked() []string {
+	all := []string{
+		"eth0 mtu 1500", "eth0 address 10.9.0.50/24", "eth0 route default via 10.9.0.1", "eth0 address fd09:0::", "eth0 route default via router",
+		"eth1 mtu 1500", "eth1 address 10.9.1.50/24", "eth1 route default via 10.9.1.1", "eth1 address fd00:1::5/64",
+		"eth2 mtu 1500", "eth2 address 172.16.2.2/24", "eth2 address fd09:2::", "eth2 route default via router", "eth3 mtu 1500",
+	}
+	slices.Sort(all)
+	return all
+}
+
+// given is what is set in the lab, as asked has it.
+func (l *lab) given() []string {
+	var out []string
+	for _, line := range l.found(askingNetwork()) {
+		f := strings.Fields(line)
+		if f[1] == "address" && strings.HasPrefix(f[2], "fd09:") {
+			a := netip.MustParsePrefix(f[2]).Addr().As16()
+			line = fmt.Sprintf("%s address fd09:%d::", f[0], int(a[2])<<8|int(a[3]))
+		}
+		if f[1] == "route" && strings.HasPrefix(f[4], "fe80:") {
+			line = f[0] + " route default via router"
+		}
+		if f[0] != "eth4" {
+			out = append(out, line)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // isOracle checks that the table of what Render writes says that it was read by its program.
@@ -272,6 +379,19 @@ func TestOracleBusybox(t *testing.T) {
 			l.render(guest.Ifupdown, "busybox", oracleNetwork())
 			l.run("/bin/busybox", "ifup", "-a")
 			l.compare(oracleNetwork(), 0, &bytes.Buffer{})
+			l.run("/bin/busybox", "ifdown", "-a")
+		})
+		t.Run(file+" asks", func(t *testing.T) {
+			needs.Program(t, "dnsmasq")
+			tree := realTree(t, "rootfs/"+file+".tar.gz")
+			if _, err := tree.Stat("/usr/share/udhcpc/default.script"); err != nil {
+				return // the tree of 3.6 has none: its client would set nothing
+			}
+			l := newLab(t, tree)
+			l.answering()
+			l.render(guest.Ifupdown, "busybox", askingNetwork())
+			l.run("/bin/busybox", "ifup", "-a")
+			l.comes(asked(), l.given, patience, &bytes.Buffer{})
 			l.run("/bin/busybox", "ifdown", "-a")
 		})
 	}

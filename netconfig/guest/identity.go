@@ -142,6 +142,7 @@ func probeResolver(t sysctl.Tree, g sysctl.Guest) resolver {
 // resolver tells the guest its resolvers. Who manages resolv.conf in the guest is asked first; a
 // link to a program that does not run is replaced by a file.
 func (b *builder) resolver(via resolver, n sysctl.GuestNetwork) {
+	b.askers(via == viaFile && len(n.DNS) > 0, n)
 	if len(n.DNS) == 0 {
 		return
 	}
@@ -180,6 +181,43 @@ func (b *builder) resolver(via resolver, n sysctl.GuestNetwork) {
 		}
 	}
 	b.write(resolvConf, joinLines(out), whyResolver)
+}
+
+// dhclientHooks are where dhclient's script looks for functions that stand before its own: today, and until 2010.
+func dhclientHooks() []string {
+	return []string{"/etc/dhcp/dhclient-enter-hooks.d", "/etc/dhcp3/dhclient-enter-hooks.d"}
+}
+
+// udhcpcConf is read by the script of busybox's DHCP client, udhcpcScript, as Alpine has it.
+const (
+	udhcpcScript = "/usr/share/udhcpc/default.script"
+	udhcpcConf   = "/etc/udhcpc/udhcpc.conf"
+	udhcpcOurs   = "RESOLV_CONF=no " + mark
+)
+
+// askers keeps programs that ask for addresses from writing the server's resolvers into resolv.conf, where the instance has its
+// own; else it takes away what did that.
+func (b *builder) askers(own bool, n sysctl.GuestNetwork) {
+	keep := own && slices.ContainsFunc(n.NICs, func(nic sysctl.GuestNIC) bool { return pick(nic, false).dhcp() || pick(nic, true).dhcp() })
+	for _, dir := range dhclientHooks() {
+		if name := dir + "/sysctl"; keep && exists(b.tree, dir) {
+			b.write(name, mark+".\nmake_resolv_conf() { :; }\n", whyResolver)
+		} else {
+			b.removeOurs(whyResolver, name)
+		}
+	}
+	old := splitLines(b.read(udhcpcConf))
+	lines := slices.DeleteFunc(slices.Clone(old), func(line string) bool { return line == udhcpcOurs })
+	if keep && exists(b.tree, udhcpcScript) {
+		lines = append(lines, udhcpcOurs)
+	}
+	switch {
+	case slices.Equal(lines, old):
+	case len(lines) == 0:
+		b.remove(udhcpcConf, whyResolver)
+	default:
+		b.write(udhcpcConf, joinLines(lines), whyResolver)
+	}
 }
 
 // searchList is the guest's own domain and the others, each once.

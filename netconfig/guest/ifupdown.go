@@ -118,6 +118,10 @@ func (d dialect) stanzas(n sysctl.GuestNetwork, i int, options []string) []strin
 	if kernel6 {
 		options = append(options, "pre-up "+knob6(nic.Name, "accept_ra", 1))
 	}
+	if v6.none() || v6.static() && v4.dhcp() {
+		// Routers are not listened to, and not before inet6 is asked for either: DHCP brings the link up and waits.
+		options = append(options, "pre-up "+knob6(nic.Name, "accept_ra", 0))
+	}
 	switch {
 	case v4.static():
 		out = append(out, d.family(nic.Name, v4, options)...)

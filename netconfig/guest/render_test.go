@@ -2,6 +2,7 @@ package guest_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"path"
@@ -112,6 +113,39 @@ func TestResolverFollowsTheGuest(t *testing.T) {
 				t.Errorf("drop-in = %q", dropIn)
 			}
 		})
+	}
+}
+
+// Who asks for addresses leaves the instance's own resolvers alone; where it has none, or nobody asks, nothing is in the way.
+func TestAskersLeaveTheResolver(t *testing.T) {
+	const hook, conf = "/etc/dhcp/dhclient-enter-hooks.d/sysctl", "/etc/udhcpc/udhcpc.conf"
+	none := asked
+	none.DNS = nil
+	for name, c := range map[string]struct {
+		n    sysctl.GuestNetwork
+		more map[string]string
+		want bool
+	}{
+		"asked": {asked, nil, true}, "static": {full, nil, false}, "no resolvers": {none, nil, false},
+		"resolved": {asked, map[string]string{"/etc/resolv.conf": "-> ../run/systemd/resolve/stub-resolv.conf", "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service": "-> x"}, false},
+	} {
+		files := map[string]string{"/etc/dhcp/dhclient-enter-hooks.d/": "", "/usr/share/udhcpc/default.script": "", conf: "# mine\nIF_METRIC=7"}
+		maps.Copy(files, c.more)
+		tree := treetest.New(files)
+		g := systems["debian12"].guest
+		g.Renderer, g.Dialect = guest.Ifupdown, "0.8"
+		settle(t, tree, g, c.n)
+		got := tree.Files()
+		if has := strings.HasSuffix(got[hook], "\nmake_resolv_conf() { :; }\n"); has != c.want {
+			t.Errorf("%s: %q", name, got[hook])
+		}
+		if has := strings.HasPrefix(got[conf], "# mine\nIF_METRIC=7\nRESOLV_CONF=no # Written by sysctl"); has != c.want || !c.want && got[conf] != files[conf] {
+			t.Errorf("%s: %q", name, got[conf])
+		}
+		settle(t, tree, g, full)
+		if got := tree.Files(); got[hook] != "" || strings.TrimSpace(got[conf]) != files[conf] {
+			t.Errorf("%s, then static: %q %q", name, got[hook], got[conf])
+		}
 	}
 }
 
