@@ -253,3 +253,23 @@ func TestStartWithoutNames(t *testing.T) {
 		t.Errorf("the guest is told of %v", h.w.network.DNS)
 	}
 }
+
+// Who asks for names on the host is told that nobody answers them, where that is so; no other change starts a server that does not run.
+func TestNamesOnTheHost(t *testing.T) {
+	h, ctx := newHouse(t), t.Context()
+	h.launch(t, "web1")
+	h.w.dns = true
+	set := func(words ...string) error { _, err := h.SetNetwork(ctx, "sysbr0", sets(words...), nil); return err }
+	if err := set("dns.mode=dynamic"); err != nil || h.w.names["sysbr0"] != nil {
+		t.Errorf("%v, %v", err, h.w.names)
+	}
+	h.w.noNames = sysctl.E(sysctl.Unsupported, "nobody answers")
+	kind(t, set("dns.host=true"), sysctl.Unsupported)
+	if n, _, err := h.Network(ctx, "sysbr0"); err != nil || n.DNS.Host {
+		t.Errorf("%+v, %v", n, err)
+	}
+	h.w.noNames = nil
+	if err := set("dns.host=true"); err != nil || h.w.names["sysbr0"] == nil {
+		t.Errorf("%v, %v", err, h.w.names)
+	}
+}

@@ -173,10 +173,10 @@ func (m *Manager) reshape(ctx context.Context, from, to sysctl.Network) error {
 	if err := m.Net.Shed(ctx, from, to); err != nil {
 		return err
 	}
-	if err := m.Net.EnsureBridge(ctx, to); err != nil || !m.Net.Served(from) {
+	if err := m.Net.EnsureBridge(ctx, to); err != nil || !m.Net.Served(from) && !to.DNS.Host {
 		return err
 	}
-	return m.serve(ctx, to)
+	return m.serve(ctx, to) // with dns.host it is told if there is none
 }
 
 func sameNetwork(a, b sysctl.Network) bool {

@@ -2,10 +2,22 @@ package netconfig
 
 import (
 	"context"
+	"os"
 	"os/exec"
 
 	"github.com/sysctl-os/sysctl"
 )
+
+// tellHostOnce is tellHost, and nothing where the host has been told by who started the dnsmasq that runs.
+func (s server) tellHostOnce(ctx context.Context) error {
+	if _, err := os.Stat(s.file("told")); err == nil {
+		return nil
+	}
+	if err := s.tellHost(ctx); err != nil {
+		return err
+	}
+	return os.WriteFile(s.file("told"), nil, 0o600)
+}
 
 // tellHost makes systemd-resolved ask the bridge for the network's domain, or not any more. It remembers that for as long as it and
 // the bridge live: whoever starts dnsmasq says it again.

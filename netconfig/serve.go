@@ -49,7 +49,7 @@ func Dnsmasq() string {
 
 // Serve makes n's dnsmasq run as n wants it, for what n is up. It is idempotent and cheap where nothing is missing: one that has died is
 // started again, one that n says other things of is replaced, where n wants none it is ended. hosts, which lists everybody on the network, is
-// asked only when one is started. Where the program is not installed nothing is done.
+// asked only when one is started. Where the program is not installed nothing is done, and Unsupported is who has asked for names on the host.
 func Serve(ctx context.Context, n sysctl.Network, hosts func() ([]sysctl.NetworkHost, error)) error {
 	s := serverOf(n)
 	if !wantsServer(n) {
@@ -57,7 +57,7 @@ func Serve(ctx context.Context, n sysctl.Network, hosts func() ([]sysctl.Network
 	}
 	program := Dnsmasq()
 	if program == "" {
-		return nil
+		return s.without()
 	}
 	unlock, err := lockServers(n, true)
 	if err != nil {
@@ -68,13 +68,21 @@ func Serve(ctx context.Context, n sysctl.Network, hosts func() ([]sysctl.Network
 	servers, _ := HostDNS(ctx)
 	conf := s.config(owner, servers)
 	if old, err := os.ReadFile(s.file("conf")); err == nil && bytes.Equal(old, conf) && s.running() {
-		return nil
+		return s.tellHostOnce(ctx)
 	}
 	list, err := hosts()
 	if err != nil {
 		return err
 	}
 	return sysctl.Wrap(s.start(ctx, program, owner, conf, list), "network %s: dnsmasq", n.Name)
+}
+
+// without says what cannot be where dnsmasq is not installed, though somebody has asked for it.
+func (s server) without() error {
+	if !s.network.DNS.Host || !answersNames(s.network) {
+		return nil
+	}
+	return sysctl.E(sysctl.Unsupported, "network %s: dns.host needs dnsmasq, which is not there", s.network.Name).WithHint("apt-get install dnsmasq-base")
 }
 
 // start replaces what runs. A configuration that dnsmasq does not understand is Invalid, and then what ran goes on.
@@ -119,7 +127,10 @@ func (s server) start(ctx context.Context, program string, owner account, conf [
 		os.Remove(s.file("conf")) // the next start tries again
 		return sysctl.E(sysctl.Conflict, "%s", said).WithHint("ss -lntup 'sport = :53 or sport = :67'")
 	}
-	return s.tellHost(ctx)
+	if err := os.Remove(s.file("told")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.tellHostOnce(ctx)
 }
 
 // account is whom dnsmasq runs as.

@@ -343,3 +343,34 @@ func TestParseLeases(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Where dnsmasq is not installed there are no names, which only who has asked for them on the host is told.
+func TestNoServer(t *testing.T) {
+	n := testNet
+	if err := serverOf(n).without(); err != nil {
+		t.Error(err)
+	}
+	n.DNS.Host = true
+	if err := serverOf(n).without(); sysctl.KindOf(err) != sysctl.Unsupported || sysctl.HintOf(err) == "" {
+		t.Error(err)
+	}
+	n.DNS.Mode = "none"
+	if err := serverOf(n).without(); err != nil {
+		t.Error(err)
+	}
+}
+
+// dnsmasq reads the host's list of DNS servers, unless it would end for want of its directory.
+func TestUnreadableServers(t *testing.T) {
+	dir := t.TempDir()
+	for target, want := range map[string]bool{"none/resolv.conf": true, dir + "/none/resolv.conf": true, "missing": false, dir + "/missing": false} {
+		link := filepath.Join(t.TempDir(), "resolv.conf")
+		must(t, os.Symlink(target, link))
+		if got := unreadable(link); got != want {
+			t.Errorf("-> %s: %v", target, got)
+		}
+	}
+	if unreadable(filepath.Join(dir, "resolv.conf")) {
+		t.Error("one that is not there may come")
+	}
+}

@@ -1,8 +1,12 @@
 package netconfig
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/sysctl-os/sysctl"
@@ -23,6 +27,20 @@ func advertises(n sysctl.Network) bool {
 	return n.V6.Router && n.IPv6.IsValid() && n.IPv6.Bits() >= 64
 }
 
+// unreadable reports whether the host's list of DNS servers is a link into a directory that is not there, as that of a systemd-resolved that
+// does not run: dnsmasq would end ("cannot poll"), and with it DHCP and the names of instances.
+func unreadable(path string) bool {
+	at, err := os.Readlink(path)
+	if err != nil {
+		return false
+	}
+	if !filepath.IsAbs(at) {
+		at = filepath.Join(filepath.Dir(path), at)
+	}
+	_, err = os.Stat(filepath.Dir(at))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // config is dnsmasq's configuration. upstream are the host's DNS servers, for guests of a network without names.
 func (s server) config(owner account, upstream []netip.Addr) []byte {
 	n := s.network
@@ -36,6 +54,9 @@ func (s server) config(owner account, upstream []netip.Addr) []byte {
 	if answersNames(n) {
 		line("no-hosts\ndomain-needed\nbogus-priv\nlocalise-queries\ncache-size=1000")
 		line("domain=%s\nlocal=/%s/\nexpand-hosts\naddn-hosts=%s", n.Domain, n.Domain, s.file("hosts"))
+		if unreadable("/etc/resolv.conf") {
+			line("no-resolv")
+		}
 	} else {
 		line("port=0")
 	}

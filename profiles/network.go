@@ -164,7 +164,7 @@ func dnsFields() []field[sysctl.Network] {
 			}
 			return nil
 		},
-	}, positive("dns.host", "The host finds the names of this network too, through systemd-resolved: its queries for `dns.domain` go to the bridge.",
+	}, positive("dns.host", "The host finds the names of this network too, through systemd-resolved: its queries for `dns.domain` go to the bridge while an instance on it runs.",
 		func(n *sysctl.Network) *bool { return &n.DNS.Host }),
 		{
 			Key: Key{Name: "raw.dnsmasq", Type: "text", Example: "address=/printer.lan/10.20.0.9", Live: true,
