@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/sysctl-os/sysctl"
 	"golang.org/x/sys/unix"
@@ -238,11 +239,44 @@ func (c *copier) file(from, to int, as string, st unix.Stat_t) (inode, error) {
 		return inode{}, err
 	}
 	defer unix.Close(fd)
-	err = copyData(c.ctx, fd, from, st.Size, st.Blocks*512 < st.Size, c.buf, c.told)
+	told, end := c.told, func() {}
+	if !c.later && st.Size > earlyChunk {
+		told, end = c.writeEarly(fd)
+	}
+	err = copyData(c.ctx, fd, from, st.Size, st.Blocks*512 < st.Size, c.buf, told)
+	end()
 	if err == nil {
 		err = copyUserXattrs(fd, from)
 	}
 	return c.finish(fd, to, tmp, as, st, err)
+}
+
+// earlyChunk is how much of a file is copied before it begins to be written to the disk.
+const earlyChunk = 2 << 20
+
+// writeEarly has a file that is being copied written to the disk meanwhile, as fsync will wait for that: told is called as copyData
+// calls it, end before fd is closed. It promises nothing, and in a file with holes takes other parts. sync_file_range(2) does nothing in an overlay; this advice begins to write
+// (mm/fadvise.c) and forgets what is written already.
+func (c *copier) writeEarly(fd int) (told func(n int64), end func()) {
+	parts := make(chan [2]int64, 64)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for part := range parts {
+			unix.Fadvise(fd, part[0], part[1]-part[0], unix.FADV_DONTNEED)
+		}
+	})
+	var begun, copied int64
+	told = func(n int64) {
+		c.told(n)
+		if copied += n; copied-begun >= earlyChunk {
+			select {
+			case parts <- [2]int64{begun, copied}:
+				begun = copied
+			default: // it is far behind: this part later, with the next
+			}
+		}
+	}
+	return told, func() { close(parts); all.Wait() }
 }
 
 // finish gives a written file its owner, mode, times and name, or removes it where err or anything else is wrong.

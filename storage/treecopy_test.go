@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -282,6 +283,30 @@ func TestCopyOneFile(t *testing.T) {
 }
 
 // What is made has its owner and mode whatever the process and the directory would give it.
+// What is written to the disk while it is copied comes whole, a last part and holes too.
+func TestCopyLargeFile(t *testing.T) {
+	tree, dir := openTree(t)
+	data := make([]byte, 9*earlyChunk+12345)
+	rand.New(rand.NewSource(1)).Read(data)
+	clear(data[3*earlyChunk : 5*earlyChunk])
+	src := filepath.Join(t.TempDir(), "large")
+	for _, holes := range []bool{false, true} {
+		must(t, os.WriteFile(src, data, 0o600))
+		if holes {
+			f, err := os.OpenFile(src, os.O_WRONLY, 0)
+			must(t, err)
+			must(t, unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 3*earlyChunk, 2*earlyChunk))
+			must(t, f.Close())
+		}
+		for name, o := range map[string]sysctl.CopyOptions{"/one": {}, "/tree": {Recursive: true}} {
+			must(t, tree.Put(t.Context(), src, name, o))
+			if got, err := os.ReadFile(dir + name); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s, holes %v: it has %d bytes, other than the %d it was (%v)", name, holes, len(got), len(data), err)
+			}
+		}
+	}
+}
+
 func TestCopyModesAndOwners(t *testing.T) {
 	needRoot(t)
 	tree, dir := openTree(t)
