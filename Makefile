@@ -41,7 +41,7 @@ build: boot ## bin/sysctl, bin/sysctl-forward, bin/sysctl-keeper and bin/sysctl-
 	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags) $(static)" -o bin/ ./cmd/sysctl ./cmd/sysctl-forward
 	@CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags)" -o bin/ ./cmd/sysctl-keeper
 
-# What a running instance keeps in memory: C, and nothing that it does not need (doc/adr/0025).
+# What a running instance keeps in memory: C, and nothing that it does not need (doc/adr/0026).
 boot:
 	@mkdir -p $(bin)
 	@$(CC) -std=gnu11 -O2 -Wall -Wextra -s -rdynamic -o $(bin)/sysctl-boot cmd/sysctl-boot/boot.c $$(pkg-config --cflags --libs lxc)

@@ -1,5 +1,5 @@
 /* sysctl-boot starts one instance and goes away. It is the keeper's main job, and a program of its own: liblxc's monitor is a fork of this
- * process and keeps its memory for as long as the instance runs (doc/adr/0025).
+ * process and keeps its memory for as long as the instance runs (doc/adr/0026).
  *
  * It is started by the manager, often before it knows what to boot, in a mount namespace of its own; the monitor it leaves
  * behind stays in that namespace for as long as the instance runs, so the instance's root is mounted nowhere else and is gone when the

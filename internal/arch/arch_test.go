@@ -2,6 +2,7 @@ package arch
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -105,4 +106,20 @@ func named(text, name string) bool {
 		}
 	}
 	return false
+}
+
+// What refers to a decision by its number means one.
+func TestDecisionsHaveNumbersOfTheirOwn(t *testing.T) {
+	files, err := filepath.Glob("../../doc/adr/[0-9]*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no decisions: %v", err)
+	}
+	taken := map[string]string{}
+	for _, f := range files {
+		number, _, _ := strings.Cut(filepath.Base(f), "-")
+		if other, ok := taken[number]; ok {
+			t.Errorf("%s and %s have the same number", other, f)
+		}
+		taken[number] = f
+	}
 }
