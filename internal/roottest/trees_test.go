@@ -66,7 +66,11 @@ func madeTree(by string, args []string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		identity += "\n" + string(text)
+		rules, err := programOf("../../templates", "../../netconfig/guest")
+		if err != nil {
+			return "", err
+		}
+		identity += "\n" + string(text) + rules
 	}
 	file := filepath.Join(treeCache, fmt.Sprintf("%x.tar", sha256.Sum256([]byte(identity))))
 	if _, err := os.Stat(file); err == nil {
@@ -93,6 +97,28 @@ func madeTree(by string, args []string) (string, error) {
 		return "", err
 	}
 	return file, os.Rename(made, file)
+}
+
+// programOf is the source of rooms without its tests: what a tree is made by.
+func programOf(dirs ...string) (string, error) {
+	var text strings.Builder
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			return "", err
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return "", err
+			}
+			text.Write(b)
+		}
+	}
+	return text.String(), nil
 }
 
 // buildTree has an environment of its own build a template, and exports it.
