@@ -23,6 +23,8 @@ type copier struct {
 	buf      []byte
 	done     int64
 	made     bool // something was
+	fresh    bool // the directory that is copied to is our own: what is made there needs no other name first
+	inward   bool // what is copied is the host's: nobody less than its root makes devices there
 	later    bool // nobody waits until it is on disk
 }
 
@@ -61,12 +63,12 @@ func (c *copier) skip(path, why string) {
 	}
 }
 
-// entry copies the entry name of the directory from to the entry as of the directory to. path is where that is below
+// entry copies an entry of the directory from to the entry as of the directory to. path is where that is below
 // top, and what errors name.
-func (c *copier) entry(from int, name string, to int, as, path string) error {
+func (c *copier) entry(from int, e dirent, to int, as, path string) error {
 	err := context.Cause(c.ctx)
 	if err == nil {
-		err = c.copyEntry(from, name, to, as, path)
+		err = c.copyEntry(from, e, to, as, path)
 	}
 	var named *fs.PathError
 	if err == nil || c.ctx.Err() != nil || errors.As(err, &named) || !strings.Contains(path, "/") {
@@ -75,8 +77,8 @@ func (c *copier) entry(from int, name string, to int, as, path string) error {
 	return &fs.PathError{Op: "copy", Path: path, Err: err}
 }
 
-func (c *copier) copyEntry(from int, name string, to int, as, path string) error {
-	fd, st, err := openEntry(from, name)
+func (c *copier) copyEntry(from int, e dirent, to int, as, path string) error {
+	fd, st, err := c.openSource(from, e)
 	if err != nil {
 		if !errors.Is(err, errNotRegular) {
 			return err
@@ -108,6 +110,22 @@ func (c *copier) copyEntry(from int, name string, to int, as, path string) error
 		c.links[id] = made{path, copied}
 	}
 	return err
+}
+
+// openSource is openEntry for what is to be copied, in half the calls where it is the host's and was a file when it was listed.
+func (c *copier) openSource(dir int, e dirent) (int, unix.Stat_t, error) {
+	if !c.inward || e.kind != unix.DT_REG {
+		return openEntry(dir, e.name)
+	}
+	var st unix.Stat_t
+	fd, err := unix.Openat(dir, e.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err == nil {
+		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
+			return fd, st, nil
+		}
+		unix.Close(fd)
+	}
+	return openEntry(dir, e.name) // it is another thing by now
 }
 
 // openEntry opens an entry without following it: a regular file or directory for reading, a link as such. Anything else
@@ -177,8 +195,10 @@ func (c *copier) directory(from, to int, as, path string, st unix.Stat_t) error 
 	if err != nil {
 		return err
 	}
+	defer func(was bool) { c.fresh = was }(c.fresh)
 	for _, e := range list {
-		err := c.entry(from, e.name, fd, e.name, path+"/"+e.name)
+		c.fresh = fresh
+		err := c.entry(from, e, fd, e.name, path+"/"+e.name)
 		if errors.Is(err, fs.ErrNotExist) && vanished(from, e.name) {
 			continue
 		}
@@ -192,7 +212,7 @@ func (c *copier) directory(from, to int, as, path string, st unix.Stat_t) error 
 	if err := copyUserXattrs(fd, from); err != nil {
 		return err
 	}
-	return unix.Futimes(fd, times(st))
+	return setTimes(fd, "", st)
 }
 
 // vanished says whether what was listed is gone: a guest goes on living while it is copied.
@@ -231,10 +251,25 @@ func (c *copier) mode(bits uint32) uint32 {
 	return bits & 0o1777
 }
 
-// file copies a regular file: under a temporary name until it is whole.
+// create makes something under its name in a directory of our own, and under a temporary one in any other: where it is to
+// replace what is there, and nobody must see it before it is whole. tmp is the name that it has.
+func (c *copier) create(as string, do func(name string) error) (tmp string, err error) {
+	if c.fresh {
+		if err := do(as); err != unix.EEXIST { // somebody in the guest was quicker
+			return as, err
+		}
+	}
+	tmp = temporary()
+	return tmp, do(tmp)
+}
+
+// file copies a regular file.
 func (c *copier) file(from, to int, as string, st unix.Stat_t) (inode, error) {
-	tmp := temporary()
-	fd, err := unix.Openat(to, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, c.first(st.Mode))
+	var fd int
+	tmp, err := c.create(as, func(name string) (err error) {
+		fd, err = unix.Openat(to, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, c.first(st.Mode))
+		return err
+	})
 	if err != nil {
 		return inode{}, err
 	}
@@ -289,19 +324,24 @@ func (c *copier) finish(fd, to int, tmp, as string, st unix.Stat_t, err error) (
 		err = c.own(fd, now, st.Mode)
 	}
 	if err == nil && c.o.Recursive {
-		err = unix.Futimes(fd, times(st))
+		err = setTimes(fd, "", st)
 	}
 	if err == nil && !c.o.Recursive && !c.later { // one file: its content is on disk before its name says so
 		err = unix.Fsync(fd)
 	}
-	if err == nil {
-		err = unix.Renameat(to, tmp, to, as)
+	return inode{now.Dev, now.Ino}, c.name(to, tmp, as, err)
+}
+
+// name gives what was made under tmp its name, or removes it where err or anything else is wrong.
+func (c *copier) name(dir int, tmp, as string, err error) error {
+	if err == nil && tmp != as {
+		err = unix.Renameat(dir, tmp, dir, as)
 	}
 	if err != nil {
-		unix.Unlinkat(to, tmp, 0)
+		unix.Unlinkat(dir, tmp, 0)
 	}
 	c.made = c.made || err == nil
-	return inode{now.Dev, now.Ino}, err
+	return err
 }
 
 func (c *copier) symlink(from, to int, as string, st unix.Stat_t) error {
@@ -309,22 +349,15 @@ func (c *copier) symlink(from, to int, as string, st unix.Stat_t) error {
 	if err != nil {
 		return err
 	}
-	tmp := temporary()
-	if err := unix.Symlinkat(target, to, tmp); err != nil {
+	tmp, err := c.create(as, func(name string) error { return unix.Symlinkat(target, to, name) })
+	if err != nil {
 		return err
 	}
 	err = unix.Fchownat(to, tmp, c.uid, c.gid, unix.AT_SYMLINK_NOFOLLOW)
 	if err == nil {
-		err = unix.UtimesNanoAt(to, tmp, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
+		err = setTimes(to, tmp, st)
 	}
-	if err == nil {
-		err = unix.Renameat(to, tmp, to, as)
-	}
-	if err != nil {
-		unix.Unlinkat(to, tmp, 0)
-	}
-	c.made = c.made || err == nil
-	return err
+	return c.name(to, tmp, as, err)
 }
 
 // link gives a copy one more name. Whatever keeps it from that, the file is copied again.
@@ -342,8 +375,8 @@ func (c *copier) link(old made, to int, as string) error {
 	if (inode{st.Dev, st.Ino}) != old.inode {
 		return errMoved
 	}
-	tmp := temporary()
-	if err := unix.Linkat(fd, "", to, tmp, unix.AT_EMPTY_PATH); err != nil {
+	tmp, err := c.create(as, func(name string) error { return unix.Linkat(fd, "", to, name, unix.AT_EMPTY_PATH) })
+	if err != nil || tmp == as {
 		return err
 	}
 	err = unix.Renameat(to, tmp, to, as)
@@ -351,9 +384,9 @@ func (c *copier) link(old made, to int, as string) error {
 	return err
 }
 
-// times are a file's, of access and change.
-func times(st unix.Stat_t) []unix.Timeval {
-	return []unix.Timeval{unix.NsecToTimeval(st.Atim.Nano()), unix.NsecToTimeval(st.Mtim.Nano())}
+// setTimes gives an entry of a directory, or with no name what is open itself, the times of access and change that st has.
+func setTimes(fd int, name string, st unix.Stat_t) error {
+	return unix.UtimesNanoAt(fd, name, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH)
 }
 
 // copyUserXattrs copies the attributes that are the user's. All others mean something to the kernel, of the host or the

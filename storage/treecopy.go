@@ -20,8 +20,8 @@ import (
 const copyBuffer = 256 << 10
 
 // Put copies a file, or with o.Recursive anything, from a path of the host to name in the tree, whose directory is
-// there. A file is replaced when its copy is whole, a directory is merged into. A failure or the context's end
-// leaves no half a file, but what was copied before. When it returns, all is on disk.
+// there. A file is replaced when its copy is whole, a directory is merged into; one that is new has its files under their names
+// while they are copied. A failure or the context's end leaves no half a file, but what was copied before. When it returns, all is on disk.
 func (t *Tree) Put(ctx context.Context, src, name string, o sysctl.CopyOptions) error {
 	if !o.Recursive { // a link the user names is followed; in a directory that is copied none is
 		real, err := filepath.EvalSymlinks(src)
@@ -37,6 +37,7 @@ func (t *Tree) Put(ctx context.Context, src, name string, o sysctl.CopyOptions) 
 	defer unix.Close(from)
 	return t.change("write", name, false, func(dir int, as string) error {
 		c := t.copier(ctx, dir, o)
+		c.inward = true
 		return c.run(from, base, as)
 	})
 }
@@ -128,7 +129,7 @@ func (t *Tree) copier(ctx context.Context, to int, o sysctl.CopyOptions) *copier
 
 // run copies one entry with all that is in it.
 func (c *copier) run(from int, base, as string) error {
-	err := c.entry(from, base, c.top, as, as)
+	err := c.entry(from, dirent{base, unix.DT_UNKNOWN}, c.top, as, as)
 	if err == nil && c.made && c.o.Recursive && !c.later {
 		err = syncfs(c.top)
 	}

@@ -446,3 +446,75 @@ func BenchmarkCopy(b *testing.B) {
 		})
 	}
 }
+
+// A directory of our own is filled under its files' names; what somebody else has made there meanwhile is replaced when the copy is whole,
+// as in any other directory.
+func TestCopyIntoADirectoryOfOurOwn(t *testing.T) {
+	needRoot(t)
+	src, dst := t.TempDir(), t.TempDir()
+	write(t, src+"/file", "ours")
+	write(t, dst+"/file", "theirs, and longer")
+	must(t, os.Link(dst+"/file", dst+"/theirs"))
+	must(t, os.Symlink("ours", src+"/link"))
+	must(t, os.Symlink("theirs", dst+"/link"))
+	from, err := unix.Open(src, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	must(t, err)
+	defer unix.Close(from)
+	to, err := unix.Open(dst, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	must(t, err)
+	defer unix.Close(to)
+	c := &copier{ctx: t.Context(), o: sysctl.CopyOptions{Recursive: true}, links: map[inode]made{}, top: to, buf: make([]byte, copyBuffer), fresh: true, inward: true}
+	list, err := readDir(from)
+	must(t, err)
+	for _, e := range list {
+		must(t, c.entry(from, e, to, e.name, e.name))
+	}
+	for name, want := range map[string]string{"file": "ours", "theirs": "theirs, and longer"} {
+		if b, err := os.ReadFile(dst + "/" + name); err != nil || string(b) != want {
+			t.Errorf("%s = %q, %v", name, b, err)
+		}
+	}
+	if target, err := os.Readlink(dst + "/link"); err != nil || target != "ours" {
+		t.Errorf("link = %q, %v", target, err)
+	}
+	if left, err := os.ReadDir(dst); err != nil || len(left) != 3 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// What became another thing since it was listed is not opened, and does not hold the copy up.
+func TestCopyOfWhatChangedMeanwhile(t *testing.T) {
+	src := t.TempDir()
+	must(t, unix.Mkfifo(src+"/fifo", 0o600))
+	must(t, os.Symlink("fifo", src+"/link"))
+	from, err := unix.Open(src, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	must(t, err)
+	defer unix.Close(from)
+	c := &copier{inward: true}
+	if _, _, err := c.openSource(from, dirent{"fifo", unix.DT_REG}); !errors.Is(err, errNotRegular) {
+		t.Errorf("a fifo: %v", err)
+	}
+	fd, st, err := c.openSource(from, dirent{"link", unix.DT_REG})
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		t.Fatalf("a link: %o, %v", st.Mode, err)
+	}
+	unix.Close(fd)
+}
+
+// Times are kept to the nanosecond.
+func TestCopyKeepsTimesExactly(t *testing.T) {
+	needRoot(t)
+	tree, dir := openTree(t)
+	src := filepath.Join(t.TempDir(), "src")
+	write(t, src+"/file", "x")
+	at := time.Unix(1000000000, 123456789)
+	for _, name := range []string{"/file", ""} {
+		must(t, os.Chtimes(src+name, at, at))
+	}
+	must(t, tree.Put(t.Context(), src, "/into", sysctl.CopyOptions{Recursive: true}))
+	for _, name := range []string{"/into/file", "/into"} {
+		if got := mtime(t, dir+name); got.Sec != at.Unix() || got.Nsec != int64(at.Nanosecond()) {
+			t.Errorf("%s: %d.%09d", name, got.Sec, got.Nsec)
+		}
+	}
+}
