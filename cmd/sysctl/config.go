@@ -20,7 +20,7 @@ func (a *app) configCmd() *cobra.Command {
 and devices as devices.NAME.OPTION.`,
 		Example: "  sysctl config show web1",
 	}
-	return a.noun(cmd, a.configGetCmd(), a.configSetCmd(), a.configUnsetCmd(), a.configShowCmd(), a.configDeviceCmd())
+	return a.noun(cmd, a.configGetCmd(), a.configSetCmd(), a.configUnsetCmd(), a.configEditCmd(), a.configShowCmd(), a.configDeviceCmd())
 }
 
 func (a *app) configGetCmd() *cobra.Command {
@@ -151,17 +151,20 @@ that is not set is no error.`,
 
 // setConfig changes keys and says which of them a running instance does not feel yet.
 func (a *app) setConfig(cmd *cobra.Command, name string, set map[string]*string) error {
-	return a.with(cmd, func(ctx context.Context, b backend) error {
-		live, err := b.SetConfig(ctx, name, set)
-		if err != nil {
-			return err
-		}
-		later := slices.DeleteFunc(slices.Sorted(maps.Keys(set)), func(k string) bool { return slices.Contains(live, k) })
-		if len(later) > 0 && !a.quiet {
-			a.note("%s: at its next start: %s", clean(name), clean(strings.Join(later, ", ")))
-		}
-		return nil
-	})
+	return a.with(cmd, func(ctx context.Context, b backend) error { return a.change(ctx, b, name, set) })
+}
+
+// change is setConfig for a verb that has its backend already.
+func (a *app) change(ctx context.Context, b backend, name string, set map[string]*string) error {
+	live, err := b.SetConfig(ctx, name, set)
+	if err != nil {
+		return err
+	}
+	later := slices.DeleteFunc(slices.Sorted(maps.Keys(set)), func(k string) bool { return slices.Contains(live, k) })
+	if len(later) > 0 && !a.quiet {
+		a.note("%s: at its next start: %s", clean(name), clean(strings.Join(later, ", ")))
+	}
+	return nil
 }
 
 func (a *app) configShowCmd() *cobra.Command {

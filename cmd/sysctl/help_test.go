@@ -69,7 +69,7 @@ func TestExamplesWork(t *testing.T) {
 			line = strings.TrimSpace(line)
 			t.Run(line, func(t *testing.T) {
 				dir := t.TempDir()
-				for name, text := range map[string]string{"shared.yaml": "description: for all\n", "rootfs.tar.gz": "", "mydebian.yaml": "", "backup.tar.zst": "archive web1 false\n", "lab.yaml": "description: of the lab\n"} {
+				for name, text := range map[string]string{"shared.yaml": "description: for all\n", "rootfs.tar.gz": "", "mydebian.yaml": "", "backup.tar.zst": "archive web1 false\n", "lab.yaml": "description: of the lab\n", "web1.yaml": "config: {user.note: edited}\n"} {
 					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 						t.Fatal(err)
 					}
@@ -88,6 +88,9 @@ func TestExamplesWork(t *testing.T) {
 				sh.Dir = dir
 				sh.Env = append(os.Environ(), "FAKE_STATE="+state, "EDITOR=true")
 				sh.Stdin = strings.NewReader("description: edited\n")
+				if cmd.Name() == "edit" && cmd.Parent().Name() == "config" {
+					sh.Stdin = strings.NewReader("config: {user.note: edited}\n")
+				}
 				if cmd.Name() == "console" {
 					sh.Stdin = newTerminal(t).slave
 				}

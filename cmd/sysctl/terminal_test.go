@@ -301,6 +301,49 @@ func TestEditProfile(t *testing.T) {
 	}
 }
 
+func TestEditConfig(t *testing.T) {
+	tty := newTerminal(t)
+	f := seeded(sysctl.Running, "web1")
+	editor := t.TempDir() + "/edit"
+	executable(t, editor, "#!/bin/sh\nprintf 'config: {limits.memory: 1GiB, user.new: x}\\n' > \"$1\"\n")
+	got := runWith(t, f, "", func(a *app) {
+		onTerminal(tty)(a)
+		a.env = func(key string) (string, bool) { return editor, key == "EDITOR" }
+	}, "config", "edit", "web1")
+	i, err := f.on("config", "web1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.status != 0 || !reflect.DeepEqual(i.Config, map[string]string{"limits.memory": "1GiB", "user.new": "x"}) {
+		t.Errorf("%+v, config %v", got, i.Config)
+	}
+	if got := runWith(t, f, "description: mine\n", func(*app) {}, "config", "edit", "web1"); got.status != 2 || !strings.Contains(got.stderr, "description") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Only what was changed is set.
+func TestChanges(t *testing.T) {
+	was := sysctl.Profile{Config: map[string]string{"a": "1", "b": "2", "c": "3"},
+		Devices: map[string]sysctl.Device{"gone": {"type": "none"}, "kept": {"type": "disk", "path": "/a", "source": "/b"}}}
+	is := sysctl.Profile{Config: map[string]string{"a": "1", "b": "", "d": "4"},
+		Devices: map[string]sysctl.Device{"kept": {"type": "disk", "path": "/c"}, "new": {"type": "none"}}}
+	got := map[string]string{}
+	for key, value := range changes(was, is) {
+		got[key] = "unset"
+		if value != nil {
+			got[key] = "=" + *value
+		}
+	}
+	want := map[string]string{"b": "=", "c": "unset", "d": "=4", "devices.gone": "unset", "devices.kept.path": "=/c", "devices.kept.source": "unset", "devices.new.type": "=none"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if same := changes(was, was); len(same) != 0 {
+		t.Errorf("of the same: %v", same)
+	}
+}
+
 func TestEditProfileGivenUp(t *testing.T) {
 	tty := newTerminal(t)
 	f := seeded(sysctl.Running)
