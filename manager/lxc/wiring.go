@@ -33,8 +33,8 @@ func (rt *Runtime) SetWiring(id int64, w sysctl.Wiring) error {
 
 // Wiring is what an instance's run is wired with; again reports that it runs already, and its guest boots another time.
 func (rt *Runtime) Wiring(id int64) (w sysctl.Wiring, again bool, err error) {
-	_, err = os.Lstat(rt.paths.RunFile(id))
-	again = err == nil
+	r, _, err := loadRun(rt.paths.RunFile(id))
+	again = err == nil && r.Init.PID != 0 // it is written down before init runs, and its processes afterwards (Start)
 	text, err := os.ReadFile(rt.paths.Wiring(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return w, again, nil
