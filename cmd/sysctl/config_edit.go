@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 
@@ -42,16 +41,7 @@ is read from it. What its profiles say is not in it: see "sysctl config show NAM
 					}
 					return a.change(ctx, b, args[0], set)
 				}
-				if !isTerminal(a.stdin) {
-					return store(a.stdin, "standard input")
-				}
-				before, err := profiles.Encode(was)
-				if err != nil {
-					return err
-				}
-				return a.editUntilRight(ctx, "config edit "+args[0], before, func(text []byte) error {
-					return store(bytes.NewReader(text), "instance "+args[0])
-				})
+				return a.edit(ctx, "config edit "+args[0], "instance "+args[0], func() ([]byte, error) { return profiles.Encode(was) }, store)
 			})
 		},
 	}
@@ -60,38 +50,16 @@ is read from it. What its profiles say is not in it: see "sysctl config show NAM
 
 // changes are the keys in which a configuration differs from what it was, as "config set" takes them: nil is unset.
 func changes(was, is sysctl.Profile) map[string]*string {
-	set := differences("", was.Config, is.Config)
-	for device, options := range was.Devices {
-		if is.Devices[device] == nil {
-			set["devices."+device] = nil
+	set := map[string]*string{}
+	for _, key := range append(keysOf(was.Config, was.Devices), keysOf(is.Config, is.Devices)...) {
+		old, now := valueOf(was.Config, was.Devices, key), valueOf(is.Config, is.Devices, key)
+		if old != nil && now != nil && *old == *now {
 			continue
 		}
-		for key, value := range differences("devices."+device+".", options, is.Devices[device]) {
-			set[key] = value
+		if device, _, isDevice := cutDevice(key); isDevice && is.Devices[device] == nil {
+			key = "devices." + device
 		}
-	}
-	for device, options := range is.Devices {
-		if was.Devices[device] == nil {
-			for key, value := range differences("devices."+device+".", nil, options) {
-				set[key] = value
-			}
-		}
-	}
-	return set
-}
-
-// differences are those of two maps, under a prefix.
-func differences(prefix string, was, is map[string]string) map[string]*string {
-	set := map[string]*string{}
-	for key := range was {
-		if _, ok := is[key]; !ok {
-			set[prefix+key] = nil
-		}
-	}
-	for key, value := range is {
-		if old, ok := was[key]; !ok || old != value {
-			set[prefix+key] = &value
-		}
+		set[key] = now
 	}
 	return set
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -165,20 +164,14 @@ read from it.`,
 					a.noteLater(args[0], later, err)
 					return err
 				}
-				if !isTerminal(a.stdin) {
-					return store(a.stdin, "standard input")
+				text := func() ([]byte, error) {
+					n, _, err := b.Network(ctx, args[0])
+					if err != nil {
+						return nil, err
+					}
+					return profiles.EncodeNetwork(n)
 				}
-				n, _, err := b.Network(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				before, err := profiles.EncodeNetwork(n)
-				if err != nil {
-					return err
-				}
-				return a.editUntilRight(ctx, "network edit "+args[0], before, func(text []byte) error {
-					return store(bytes.NewReader(text), "network "+args[0])
-				})
+				return a.edit(ctx, "network edit "+args[0], "network "+args[0], text, store)
 			})
 		},
 	}

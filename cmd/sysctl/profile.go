@@ -207,14 +207,7 @@ limits and devices at once, as far as that can be, and it is said which devices 
 		ValidArgsFunction: first(a.profileNames()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd, func(ctx context.Context, b backend) error {
-				if isTerminal(a.stdin) {
-					return a.editProfile(ctx, b, args[0])
-				}
-				p, err := readProfile(a.stdin, "standard input", args[0])
-				if err != nil {
-					return sysctl.Wrap(err, "profile edit %s", args[0])
-				}
-				return b.UpdateProfile(ctx, p, a.tellNote())
+				return a.editProfile(ctx, b, args[0])
 			})
 		},
 	}
@@ -223,36 +216,44 @@ limits and devices at once, as far as that can be, and it is said which devices 
 
 // editProfile lets the user edit a profile.
 func (a *app) editProfile(ctx context.Context, b backend, name string) error {
-	p, _, err := b.Profile(ctx, name)
-	if err != nil {
-		return err
-	}
-	before, err := profileText(p)
-	if err != nil {
-		return err
-	}
-	return a.editUntilRight(ctx, "profile edit "+name, before, func(text []byte) error {
-		changed, err := readProfile(bytes.NewReader(text), "profile "+name, name)
-		if err == nil {
-			err = b.UpdateProfile(ctx, changed, a.tellNote())
+	text := func() ([]byte, error) {
+		p, _, err := b.Profile(ctx, name)
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return profileText(p)
+	}
+	return a.edit(ctx, "profile edit "+name, "profile "+name, text, func(text io.Reader, file string) error {
+		p, err := readProfile(text, file, name)
+		if err != nil && !isTerminal(a.stdin) {
+			return sysctl.Wrap(err, "profile edit %s", name)
+		}
+		if err != nil {
+			return err
+		}
+		return b.UpdateProfile(ctx, p, a.tellNote())
 	})
 }
 
-// editUntilRight has a text edited until it can be stored or is given up. A text left as it was is neither a change nor an error.
-func (a *app) editUntilRight(ctx context.Context, verb string, before []byte, store func(text []byte) error) error {
-	text := before
-	for {
-		var err error
-		text, err = a.editor(ctx, ".yaml", text)
+// edit stores standard input, or where that is a terminal has the text of what edited until it can be stored or is given up. A text left as it was
+// is neither a change nor an error.
+func (a *app) edit(ctx context.Context, verb, what string, text func() ([]byte, error), store func(text io.Reader, file string) error) error {
+	if !isTerminal(a.stdin) {
+		return store(a.stdin, "standard input")
+	}
+	before, err := text()
+	if err != nil {
+		return err
+	}
+	for written := before; ; {
+		written, err = a.editor(ctx, ".yaml", written)
 		if err != nil {
 			return sysctl.Wrap(err, "%s", verb)
 		}
-		if bytes.Equal(text, before) {
+		if bytes.Equal(written, before) {
 			return nil
 		}
-		err = store(text)
+		err = store(bytes.NewReader(written), what)
 		if sysctl.KindOf(err) != sysctl.Invalid {
 			return err
 		}
