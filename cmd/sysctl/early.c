@@ -3,18 +3,11 @@
  * that start or halt something it begins here, some milliseconds before the Go runtime is there. It moves this process to
  * where it is; whatever does not work is left to others. */
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static void *write_procs(void *fd) {
-	if (write((int)(long)fd, "0", 1) < 0) {
-		/* nothing is lost but time */
-	}
-	close((int)(long)fd);
-	return NULL;
-}
+#include "../../manager/lxc/warm.h"
 
 /* own_procs opens the cgroup.procs of this process's cgroup v2, on a pure or a hybrid host. */
 static int own_procs(void) {
@@ -55,13 +48,9 @@ static int moves(const char *verb) {
 
 /* glibc calls constructors with main's arguments. */
 static void __attribute__((constructor)) early(int argc, char **argv) {
-	pthread_t thread;
-
 	if (argc < 3 || geteuid() != 0 || !moves(argv[1]))
 		return;
 	int fd = own_procs();
-	if (fd >= 0 && pthread_create(&thread, NULL, write_procs, (void *)(long)fd) == 0)
-		pthread_detach(thread);
-	else if (fd >= 0)
-		close(fd);
+	if (fd >= 0)
+		warm(fd);
 }
