@@ -67,25 +67,26 @@ func (m *Manager) info(ctx context.Context, name string) (Detail, error) {
 	if d.Expanded, d.AllDevs, err = m.expanded(ctx, inst); err != nil {
 		return d, err
 	}
-	if spec, err := profiles.Resolve(d.Expanded, d.AllDevs); err == nil { // else it says below what is wrong
+	spec, bad := profiles.Resolve(d.Expanded, d.AllDevs)
+	if bad == nil {
 		d.Usage.DiskMax = spec.Root.Size
 	}
-	if d.Measures, d.Refusals, err = m.inForce(ctx, d); err != nil {
+	if d.Measures, d.Refusals, err = m.inForce(ctx, d, spec, bad); err != nil {
 		d.State.Problems = append(d.State.Problems, err.Error())
 	}
 	return d, nil
 }
 
 // inForce are the measures that an instance's run was started with or, where none runs, those of its next start, or why
-// that would fail. They are told by what the guest was found to be last; CheckGuest looks again.
-func (m *Manager) inForce(ctx context.Context, d Detail) ([]sysctl.Measure, []sysctl.Remark, error) {
+// that would fail. They are told by what the guest was found to be last; CheckGuest looks again. spec is what it is configured to be, bad why
+// that is nothing.
+func (m *Manager) inForce(ctx context.Context, d Detail, spec sysctl.Spec, bad error) ([]sysctl.Measure, []sysctl.Remark, error) {
 	measures, refusals := []sysctl.Measure{}, []sysctl.Remark{}
 	if d.State.Init.PID != 0 {
 		return append(measures, d.State.Measures...), refusals, nil
 	}
-	spec, err := profiles.Resolve(d.Expanded, d.AllDevs)
-	if err != nil {
-		return measures, refusals, err
+	if bad != nil {
+		return measures, refusals, bad
 	}
 	h, err := m.Runtime.Host(ctx)
 	if err != nil {

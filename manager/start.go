@@ -109,13 +109,14 @@ func (m *Manager) startSteps(host sysctl.Host, inst *sysctl.Instance, spec *sysc
 			if err := files(); err != nil {
 				return err
 			}
-			// Not before: a guest whose disk is full is started too.
-			applied, err := m.Storage.LimitUpper(ctx, inst.ID, spec.Root.Size, true)
-			if err == nil && !applied {
-				err = sysctl.E(sysctl.Internal, "size of the root disk: it cannot be limited any more")
-			}
-			if err != nil {
-				return err
+			if spec.Root.Size > 0 { // not before: a guest whose disk is full is started too
+				applied, err := m.Storage.LimitUpper(ctx, inst.ID, spec.Root.Size, true)
+				if err == nil && !applied {
+					err = sysctl.E(sysctl.Internal, "size of the root disk: it cannot be limited any more")
+				}
+				if err != nil {
+					return err
+				}
 			}
 			return m.announce(ctx, *inst, note)
 		}

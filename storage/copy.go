@@ -196,8 +196,8 @@ func (c *copier) directory(from, to int, as, path string, st unix.Stat_t) error 
 		return err
 	}
 	defer func(was bool) { c.fresh = was }(c.fresh)
+	c.fresh = fresh
 	for _, e := range list {
-		c.fresh = fresh
 		err := c.entry(from, e, fd, e.name, path+"/"+e.name)
 		if errors.Is(err, fs.ErrNotExist) && vanished(from, e.name) {
 			continue
